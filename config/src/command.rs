@@ -1,0 +1,152 @@
+//! What a machine can be told.
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Xyz;
+
+/// One request to one machine, as REST and CLI spell it: `{"command":"hold"}`.
+///
+/// `Hold`, `Stop` and `Abort` are stops: they travel in a lane of their own (see [`Stop`]).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Slow down and rest; keep the job.
+    Hold,
+    /// Rest, then forget what is queued in the controller; position is kept.
+    Stop,
+    /// Forget everything at once; position may be lost.
+    Abort,
+    /// Go on after a hold, a door, an M0 or a tool change.
+    Resume,
+    /// Soft reset of the controller.
+    Reset,
+    /// Lift the alarm lock.
+    Unlock,
+    /// Look for the limit switches.
+    Home {
+        /// Only these axes, where the controller can: `"XY"`. All of them if absent.
+        #[serde(default)]
+        axes: Option<String>,
+    },
+    /// Move by hand.
+    Jog {
+        /// Distance (or target, if `absolute`) per axis; `null` leaves an axis alone.
+        by: [Option<f64>; 3],
+        /// mm/min.
+        feed: f64,
+        /// Targets are work coordinates instead of distances.
+        #[serde(default)]
+        absolute: bool,
+    },
+    /// Stop a jog.
+    JogCancel,
+    /// Move until the probe touches.
+    Probe {
+        /// Distance per axis.
+        by: [Option<f64>; 3],
+        /// mm/min.
+        feed: f64,
+        /// Missing contact is no alarm (G38.3 instead of G38.2).
+        #[serde(default)]
+        lenient: bool,
+    },
+    /// Say where the tool is now in a work coordinate system (`G10 L20`).
+    Zero {
+        /// 1 to 6 for G54 to G59; the selected one if absent.
+        #[serde(default)]
+        system: Option<u8>,
+        /// The value that the present position shall have, per axis.
+        at: [Option<f64>; 3],
+    },
+    /// Select a work coordinate system: 1 to 6 for G54 to G59.
+    WorkOffset {
+        /// 1 to 6.
+        system: u8,
+    },
+    /// Bring an override to this percentage.
+    Override {
+        /// Which.
+        which: Override,
+        /// 10 to 200 (rapid: 25, 50 or 100).
+        percent: u16,
+    },
+    /// Check mode on or off.
+    Check {
+        /// On or off.
+        on: bool,
+    },
+    /// Motors and spindle off until a reset.
+    Sleep,
+    /// One line of G-code.
+    Run {
+        /// The line.
+        line: String,
+    },
+    /// Write a controller setting.
+    Setting {
+        /// `$` number.
+        number: u16,
+        /// New value as text.
+        value: String,
+    },
+}
+
+/// What an override acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Override {
+    /// Programmed feeds.
+    Feed,
+    /// Rapids.
+    Rapid,
+    /// Spindle speed.
+    Spindle,
+}
+
+/// The three stops. None of them is an emergency stop: that is a switch that cuts power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    /// Slow down and rest; the job can go on.
+    Hold,
+    /// Rest, then reset: the job is over, position is kept.
+    Stop,
+    /// Reset at once: the job is over, position may be lost.
+    Abort,
+}
+
+impl Command {
+    /// The stop that this command is, if it is one.
+    pub fn as_stop(&self) -> Option<Stop> {
+        match self {
+            Self::Hold => Some(Stop::Hold),
+            Self::Stop => Some(Stop::Stop),
+            Self::Abort => Some(Stop::Abort),
+            _ => None,
+        }
+    }
+
+    /// Whether this may move an axis or turn something on.
+    pub fn acts(&self) -> bool {
+        matches!(
+            self,
+            Self::Resume
+                | Self::Home { .. }
+                | Self::Jog { .. }
+                | Self::Probe { .. }
+                | Self::Run { .. }
+        )
+    }
+}
+
+/// No axis named: the start of every jog and probe.
+pub const NO_AXIS: [Option<f64>; 3] = [None; 3];
+
+/// Adds what is given to a position.
+#[must_use]
+pub fn moved(mut from: Xyz, by: [Option<f64>; 3]) -> Xyz {
+    for (axis, distance) in from.iter_mut().zip(by) {
+        *axis += distance.unwrap_or(0.0);
+    }
+    from
+}

@@ -1,0 +1,91 @@
+//! A program file, and what its analysis found.
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::{Units, Xyz};
+
+/// A stored file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct File {
+    /// The first 16 hexadecimal digits of `blake3`.
+    pub id: String,
+    /// As it was uploaded.
+    pub name: String,
+    /// Size.
+    pub bytes: u64,
+    /// Lines, with blank ones and comments.
+    pub lines: u64,
+    /// Hash of the content, hexadecimal.
+    pub blake3: String,
+    /// Milliseconds since 1970.
+    pub uploaded_ms: u64,
+    /// Who brought it.
+    pub by: String,
+    /// What was found in it.
+    pub analysis: Analysis,
+}
+
+/// What a program would do, worked out without a machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Analysis {
+    /// Lines that go to the controller.
+    pub program_lines: u64,
+    /// Box around all motion in work coordinates; absent if there is none.
+    pub bounds: Option<Bounds>,
+    /// Box around cutting motion (G1, G2, G3) only.
+    pub cutting_bounds: Option<Bounds>,
+    /// Length of all motion, mm.
+    pub path_mm: f64,
+    /// Length of cutting motion, mm.
+    pub cutting_mm: f64,
+    /// Estimated time, seconds, for the limits in `assumed`.
+    pub time_s: f64,
+    /// The machine limits that `time_s` was worked out for.
+    pub assumed: String,
+    /// Tool numbers in order of first use.
+    pub tools: Vec<u32>,
+    /// Lowest and highest programmed feed, mm/min.
+    pub feeds: Option<[f64; 2]>,
+    /// Highest spindle speed or laser power.
+    pub max_s: f64,
+    /// Units that the program sets first; `None` if it never says.
+    pub units: Option<Units>,
+    /// Work coordinate systems it uses: 1 for G54.
+    pub work_offsets: Vec<u8>,
+    /// It turns the spindle or laser on.
+    pub spindle: bool,
+    /// It turns coolant on.
+    pub coolant: bool,
+    /// Positions that depend on the machine (G28, G53, G38, G92, G10) and so are not in the box.
+    pub machine_moves: bool,
+    /// What a person should know; at most 100.
+    pub warnings: Vec<Warning>,
+    /// How many warnings there are in all.
+    pub warning_count: u64,
+}
+
+/// A box in work coordinates and the lines where it is touched first.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// Smallest coordinates.
+    pub min: Xyz,
+    /// Largest coordinates.
+    pub max: Xyz,
+    /// File line number where each smallest coordinate is reached first.
+    pub min_line: [u64; 3],
+    /// File line number where each largest coordinate is reached first.
+    pub max_line: [u64; 3],
+}
+
+/// Something odd in a program.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Warning {
+    /// File line number.
+    pub line: u64,
+    /// A name that never changes: `gcode.unsupported`.
+    pub code: String,
+    /// What is odd.
+    pub text: String,
+    /// The controller would refuse the line.
+    pub refused: bool,
+}

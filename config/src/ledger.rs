@@ -1,0 +1,311 @@
+//! What is written down: entries, and the state folded from them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::Command;
+use crate::event::{Alarm, Event};
+use crate::file::File;
+use crate::job::{Decision, Job, JobEvent};
+use crate::machine::{Controller, Mode};
+use crate::people::{Person, Role};
+
+/// A fact with its place in the book.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Counts up by one for ever; clients and sync resume from it.
+    pub number: u64,
+    /// Milliseconds since 1970, as the box's clock had it.
+    pub at_ms: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub fact: Fact,
+}
+
+/// One thing that happened, or was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// The daemon began.
+    HouseOpened {
+        /// Its version.
+        version: String,
+        /// The one before it ended in order.
+        clean: bool,
+    },
+    /// The daemon ends in order. The last entry of a clean run.
+    HouseClosed,
+    /// Somebody asked for something; written before it is done, stops excepted.
+    Asked {
+        /// Who.
+        by: Person,
+        /// What.
+        request: Request,
+    },
+    /// What came of it.
+    Answered {
+        /// The entry that asked.
+        of: u64,
+        /// `None`: it was done or passed on. Otherwise why not.
+        refused: Option<String>,
+    },
+    /// A machine said something.
+    Machine {
+        /// Its id.
+        machine: String,
+        /// What it said.
+        said: Event,
+    },
+    /// Something happened to a job.
+    Job {
+        /// Its id.
+        job: String,
+        /// What happened.
+        happened: JobEvent,
+    },
+    /// A file was stored.
+    FileStored {
+        /// The file.
+        file: Box<File>,
+    },
+    /// A file was removed.
+    FileRemoved {
+        /// Its id.
+        file: String,
+    },
+    /// A token was made.
+    TokenMade {
+        /// The token.
+        token: Token,
+    },
+    /// A token was taken back.
+    TokenRevoked {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Everything that may be asked at the desk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Request {
+    /// One machine is told something.
+    Tell {
+        /// Its id.
+        machine: String,
+        /// What.
+        command: Command,
+    },
+    /// All machines are stopped.
+    StopAll,
+    /// A program is to be run.
+    StartJob {
+        /// The machine's id.
+        machine: String,
+        /// The file's id.
+        file: String,
+        /// Check mode only.
+        dry_run: bool,
+    },
+    /// A job is given up.
+    CancelJob {
+        /// Its id.
+        job: String,
+    },
+    /// An interrupted job is decided.
+    Decide {
+        /// Its id.
+        job: String,
+        /// How.
+        decision: Decision,
+        /// Why.
+        reason: String,
+        /// For `resume`: the file line to go on with.
+        from_line: Option<u64>,
+    },
+    /// A remark on a job.
+    Note {
+        /// Its id.
+        job: String,
+        /// The remark.
+        text: String,
+    },
+    /// A file is brought.
+    Upload {
+        /// Its name.
+        name: String,
+    },
+    /// A file is removed.
+    RemoveFile {
+        /// Its id.
+        file: String,
+    },
+    /// A token is made.
+    MakeToken {
+        /// Its name.
+        name: String,
+        /// What its bearer may do.
+        role: Role,
+    },
+    /// A token is taken back.
+    RevokeToken {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// A bearer token. The secret itself is shown once and never stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Token {
+    /// Its name, as history shows it.
+    pub name: String,
+    /// What its bearer may do.
+    pub role: Role,
+    /// blake3 of the secret, hexadecimal.
+    pub digest: String,
+    /// Milliseconds since 1970.
+    pub made_ms: u64,
+    /// Who made it.
+    pub by: String,
+}
+
+/// What the book says about one machine.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MachineState {
+    /// What it is doing.
+    pub mode: Mode,
+    /// What its controller is, once known.
+    pub controller: Option<Controller>,
+    /// Why it is locked, while it is.
+    pub alarm: Option<Alarm>,
+    /// The interrupted job that a person must decide before anything is started.
+    pub locked_by: Option<String>,
+    /// Why it is offline, while it is.
+    pub offline_reason: Option<String>,
+}
+
+/// Everything that the book says, as of entry `applied`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The last entry folded in.
+    pub applied: u64,
+    /// Machines by id.
+    pub machines: BTreeMap<String, MachineState>,
+    /// Jobs by number.
+    pub jobs: BTreeMap<u64, Job>,
+    /// Files by id.
+    pub files: BTreeMap<String, File>,
+    /// Tokens by name.
+    pub tokens: BTreeMap<String, Token>,
+    /// The number that the next job gets.
+    pub next_job: u64,
+    /// The last run ended in order.
+    pub closed: bool,
+}
+
+/// What an entry has changed, so that a store writes only that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// A machine, by id.
+    Machine(String),
+    /// A job, by number.
+    Job(u64),
+    /// A file, by id.
+    File(String),
+    /// A token, by name.
+    Token(String),
+    /// Counters and marks of the house.
+    House,
+}
+
+/// The number in a job id: 12 of `j12`.
+pub fn job_number(id: &str) -> Option<u64> {
+    id.strip_prefix('j')?.parse().ok()
+}
+
+impl State {
+    /// The job with this id.
+    pub fn job(&self, id: &str) -> Option<&Job> {
+        self.jobs.get(&job_number(id)?)
+    }
+
+    /// Folds one entry in and says what it changed. The only way that a state changes.
+    pub fn apply(&mut self, entry: &Entry) -> Vec<Changed> {
+        self.applied = entry.number;
+        match &entry.fact {
+            Fact::HouseOpened { .. } => self.set_closed(false),
+            Fact::HouseClosed => self.set_closed(true),
+            Fact::Asked { .. } | Fact::Answered { .. } => Vec::new(),
+            Fact::Machine { machine, said } => self.hear(machine, said),
+            Fact::Job { job, happened } => self.turn(entry.at_ms, job, happened),
+            Fact::FileStored { file } => {
+                self.files.insert(file.id.clone(), (**file).clone());
+                vec![Changed::File(file.id.clone())]
+            }
+            Fact::FileRemoved { file } => {
+                self.files.remove(file);
+                vec![Changed::File(file.clone())]
+            }
+            Fact::TokenMade { token } => {
+                self.tokens.insert(token.name.clone(), token.clone());
+                vec![Changed::Token(token.name.clone())]
+            }
+            Fact::TokenRevoked { name } => {
+                self.tokens.remove(name);
+                vec![Changed::Token(name.clone())]
+            }
+        }
+    }
+
+    fn set_closed(&mut self, closed: bool) -> Vec<Changed> {
+        self.closed = closed;
+        vec![Changed::House]
+    }
+
+    fn hear(&mut self, id: &str, said: &Event) -> Vec<Changed> {
+        let machine = self.machines.entry(id.to_owned()).or_default();
+        match said {
+            Event::Connected { controller } => {
+                machine.controller = Some(controller.clone());
+                machine.offline_reason = None;
+            }
+            Event::Disconnected { reason } => {
+                machine.mode = Mode::Offline;
+                machine.offline_reason = Some(reason.clone());
+            }
+            Event::Mode { mode } => {
+                machine.mode = *mode;
+                if *mode != Mode::Alarm {
+                    machine.alarm = None;
+                }
+            }
+            Event::Alarm(alarm) => machine.alarm = Some(alarm.clone()),
+            Event::Unlocked | Event::Homed => machine.alarm = None,
+            _ => return Vec::new(),
+        }
+        vec![Changed::Machine(id.to_owned())]
+    }
+
+    fn turn(&mut self, at_ms: u64, id: &str, happened: &JobEvent) -> Vec<Changed> {
+        let Some(number) = job_number(id) else { return Vec::new() };
+        let mut changed = vec![Changed::Job(number)];
+        if let JobEvent::Queued { job } = happened {
+            self.jobs.insert(number, (**job).clone());
+            self.next_job = self.next_job.max(number + 1);
+            changed.push(Changed::House);
+        }
+        let Some(job) = self.jobs.get_mut(&number) else { return Vec::new() };
+        job.apply(at_ms, happened);
+        let machine = self.machines.entry(job.machine.clone()).or_default();
+        match happened {
+            JobEvent::Interrupted(_) => machine.locked_by = Some(id.to_owned()),
+            JobEvent::Decided { .. } if machine.locked_by.as_deref() == Some(id) => {
+                machine.locked_by = None;
+            }
+            _ => return changed,
+        }
+        changed.push(Changed::Machine(job.machine.clone()));
+        changed
+    }
+}

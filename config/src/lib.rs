@@ -1,0 +1,16 @@
+//! The words of the workshop: what exists here, and what may be said about it.
+//!
+//! Every other package imports this one; this one imports none of them and does no input or
+//! output beyond reading the configuration files.
+//!
+//! Lengths are millimetres, feeds mm/min, spindle speeds rev/min, durations milliseconds and
+//! wall-clock times milliseconds since 1970 (UTC), unless a name says otherwise.
+
+pub mod command;
+pub mod event;
+pub mod explain;
+pub mod file;
+pub mod job;
+pub mod ledger;
+pub mod machine;
+pub mod people;

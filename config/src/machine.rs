@@ -1,0 +1,295 @@
+//! A machine: as declared in the configuration, and as it is seen from outside.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A point or an offset in X, Y, Z, in millimetres.
+pub type Xyz = [f64; 3];
+
+/// A machine as declared by `[[machine]]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Machine {
+    /// Its name in commands, addresses and files: `a-z 0-9 - _`, at most 32 characters.
+    pub id: String,
+    /// What people call it; the id where nothing else is given.
+    pub name: String,
+    /// The driver's name in the registry: `grbl`.
+    pub driver: String,
+    /// Where it is plugged in.
+    pub port: Port,
+    /// Bits per second on the wire.
+    pub baud: u32,
+    /// Raise DTR when the port opens; `false` keeps boards from being reset by it.
+    pub dtr: bool,
+    /// What the tool can reach, in machine coordinates; `None`: as the controller reports it.
+    pub envelope: Option<Envelope>,
+    /// The units of programs that do not say (no G20 or G21).
+    pub units: Units,
+    /// Whether a program that leaves the envelope is refused before it starts.
+    pub soft_limits: SoftLimits,
+    /// The tool is a laser: S may change in motion, and a hold must put the beam out.
+    pub laser: bool,
+    /// What HOLD means here.
+    pub hold: HoldMeans,
+    /// What STOP means here.
+    pub stop: StopMeans,
+    /// What an `error:N` in a job does.
+    pub on_error: OnError,
+    /// Seconds that a spindle needs to reach its speed, waited for before motion resumes.
+    pub spinup_s: f64,
+    /// Height that resume-from-line retracts to, machine coordinates.
+    pub safe_z: f64,
+}
+
+/// Where a machine is plugged in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Port {
+    /// A device node; best one below `/dev/serial/by-id`.
+    Path(PathBuf),
+    /// The one serial device whose udev attributes have these values.
+    Udev(UdevMatch),
+    /// A pretend device, by driver name.
+    Sim(String),
+}
+
+impl std::fmt::Display for Port {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(path) => write!(out, "{}", path.display()),
+            Self::Udev(udev) => {
+                let parts = [("vid", &udev.vid), ("pid", &udev.pid), ("serial", &udev.serial)];
+                let said: Vec<String> = parts
+                    .iter()
+                    .filter_map(|(key, value)| value.as_ref().map(|it| format!("{key}={it}")))
+                    .collect();
+                write!(out, "usb {}", said.join(" "))
+            }
+            Self::Sim(driver) => write!(out, "sim:{driver}"),
+        }
+    }
+}
+
+/// USB attributes that tell one adapter from the others; the given ones must all be equal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UdevMatch {
+    /// Vendor, four hexadecimal digits.
+    pub vid: Option<String>,
+    /// Product, four hexadecimal digits.
+    pub pid: Option<String>,
+    /// Serial number.
+    pub serial: Option<String>,
+}
+
+/// A box in machine coordinates.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Envelope {
+    /// The corner with the smallest coordinates.
+    pub min: Xyz,
+    /// The corner with the largest coordinates.
+    pub max: Xyz,
+}
+
+/// Units of length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Units {
+    /// Millimetres.
+    #[default]
+    Mm,
+    /// Inches.
+    Inch,
+}
+
+/// What happens to a program that leaves the envelope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SoftLimits {
+    /// It is not started.
+    #[default]
+    Refuse,
+    /// It is started with a warning.
+    Warn,
+    /// It is not checked.
+    Off,
+}
+
+/// What HOLD does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldMeans {
+    /// Motion slows down and stops; the spindle goes on.
+    #[default]
+    FeedHold,
+    /// As feed hold, and spindle and coolant go off until resume.
+    Door,
+}
+
+/// What STOP does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopMeans {
+    /// Feed hold, wait for rest, then reset: position is kept.
+    #[default]
+    HoldThenReset,
+    /// Reset at once: faster, and position is lost.
+    Reset,
+}
+
+/// What an `error:N` in a job does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// Feeding stops and the machine is held; the job fails when it is at rest.
+    #[default]
+    Stop,
+    /// Feeding stops and the machine is held until a person resumes or cancels.
+    Hold,
+    /// The line is written down and the job goes on.
+    Continue,
+}
+
+/// What a machine is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Nobody is talking to it.
+    #[default]
+    Offline,
+    /// The port is open; the controller has not answered yet.
+    Connecting,
+    /// Ready for work.
+    Idle,
+    /// Moving on a program's behalf.
+    Running,
+    /// Slowing down into a hold.
+    Holding,
+    /// At rest in the middle of work, ready to go on.
+    Held,
+    /// Moving by hand.
+    Jogging,
+    /// Looking for its limit switches.
+    Homing,
+    /// Parsing without moving.
+    Checking,
+    /// The safety door is or was open.
+    Door,
+    /// Locked until a person has looked.
+    Alarm,
+    /// Motors and spindle off until a reset.
+    Sleeping,
+}
+
+impl Mode {
+    /// The word used in every interface.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Connecting => "connecting",
+            Self::Idle => "idle",
+            Self::Running => "running",
+            Self::Holding => "holding",
+            Self::Held => "held",
+            Self::Jogging => "jogging",
+            Self::Homing => "homing",
+            Self::Checking => "checking",
+            Self::Door => "door",
+            Self::Alarm => "alarm",
+            Self::Sleeping => "sleeping",
+        }
+    }
+}
+
+/// What the house knows of a controller once it has introduced itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Controller {
+    /// `grbl`, `grblhal` or `fluidnc`.
+    pub dialect: String,
+    /// As it says itself: `1.1h.20190830`.
+    pub version: String,
+    /// Bytes its receive buffer holds.
+    pub rx_bytes: usize,
+    /// Blocks its planner holds.
+    pub planner_blocks: usize,
+    /// Longest line it takes, without terminator.
+    pub line_max: usize,
+    /// Build options it reports, as it spells them.
+    pub options: String,
+    /// Homing is set up (`$22`); `None` until the settings have been read.
+    pub homing: Option<bool>,
+    /// Soft limits are on in the controller (`$20`).
+    pub soft_limits: Option<bool>,
+    /// Laser mode (`$32`).
+    pub laser: Option<bool>,
+    /// Reports and offsets are in inches (`$13`).
+    pub reports_inches: bool,
+    /// Steps per mm (`$100`…).
+    pub steps_per_mm: Option<Xyz>,
+    /// Highest rates, mm/min (`$110`…).
+    pub max_rate: Option<Xyz>,
+    /// Accelerations, mm/s² (`$120`…).
+    pub acceleration: Option<Xyz>,
+    /// Travels, mm (`$130`…).
+    pub travel: Option<Xyz>,
+    /// Junction deviation, mm (`$11`).
+    pub junction_deviation: Option<f64>,
+    /// Arc tolerance, mm (`$12`).
+    pub arc_tolerance: Option<f64>,
+    /// Highest spindle speed, rev/min (`$30`).
+    pub spindle_max: Option<f64>,
+}
+
+/// The latest a machine has said about itself. Ten times a second; never journalled.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Live {
+    /// What it is doing.
+    pub mode: Mode,
+    /// The controller's own word: `Hold:0`.
+    pub said: String,
+    /// Where it is, in machine coordinates.
+    pub machine_position: Option<Xyz>,
+    /// Where it is, in the selected work coordinates.
+    pub work_position: Option<Xyz>,
+    /// Work offset: machine minus work position.
+    pub work_offset: Option<Xyz>,
+    /// Real feed, mm/min.
+    pub feed: f64,
+    /// Spindle speed, rev/min.
+    pub spindle: f64,
+    /// Feed, rapid and spindle override, per cent.
+    pub overrides: [u16; 3],
+    /// Active inputs, the controller's letters: `XYZPDHRS`.
+    pub pins: String,
+    /// Spindle and coolant that are on: `S` cw, `C` ccw, `F` flood, `M` mist.
+    pub accessory: String,
+    /// Free planner blocks and free receive bytes.
+    pub buffer: Option<[usize; 2]>,
+    /// The machine has been homed since it was switched on, as far as we know.
+    pub homed: Option<bool>,
+    /// Why position is not to be trusted, if it is not.
+    pub position_doubt: Option<String>,
+    /// What it waits for a person to do, if anything.
+    pub asks: Option<String>,
+    /// Milliseconds since 1970 of the report this comes from.
+    pub at_ms: u64,
+    /// The program it is running, if any.
+    pub progress: Option<Progress>,
+}
+
+/// How far a program has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Program lines handed to the controller.
+    pub lines_sent: u64,
+    /// Program lines the controller has answered.
+    pub lines_acked: u64,
+    /// File line number of the last answered line.
+    pub line: u64,
+    /// File line number being executed, where the build reports it.
+    pub executing: Option<u64>,
+    /// Times that the planner was seen empty while lines were still to come.
+    pub starved: u64,
+}

@@ -1,0 +1,3 @@
+//! `headstock`: one program for the daemon and its clients.
+
+fn main() {}

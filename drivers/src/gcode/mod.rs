@@ -1,0 +1,48 @@
+//! G-code: the language that mills, lasers and printers share.
+
+use headstock_config::machine::Xyz;
+
+/// One line of a program as it goes to a controller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProgramLine {
+    /// Line number in the file, from 1; 0 for a line that is not the file's (a preamble).
+    pub number: u64,
+    /// Stripped of comments and spaces, upper case, ASCII, without terminator. Never empty.
+    pub text: String,
+    /// What the streamer must know about it.
+    pub traits: LineTraits,
+    /// Work position after the line, where the program alone determines it.
+    pub end: [Option<f64>; 3],
+}
+
+/// What a streamer must know about a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineTraits {
+    /// Writes EEPROM (G10 L2/L20, G28.1, G30.1): sent alone, with nothing unanswered.
+    pub writes_eeprom: bool,
+    /// Waits for all motion before it is answered (G4, M3 …): no starvation when it drains.
+    pub drains: bool,
+    /// Stops for a person.
+    pub pause: Option<Pause>,
+    /// Moves (any axis word with a motion mode).
+    pub moves: bool,
+}
+
+/// Why a program stops for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// M0.
+    Stop,
+    /// M1.
+    OptionalStop,
+    /// M6 with the selected tool.
+    ToolChange(u32),
+}
+
+/// A position of which only some axes are known.
+pub type Known = [Option<f64>; 3];
+
+/// The axes that are known, or `None` unless all are.
+pub fn whole(position: Known) -> Option<Xyz> {
+    Some([position[0]?, position[1]?, position[2]?])
+}

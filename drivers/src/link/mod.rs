@@ -1,0 +1,1 @@
+//! A link carries bytes to and from one device.

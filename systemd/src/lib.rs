@@ -1,0 +1,1 @@
+//! What the daemon and its service manager say to each other.

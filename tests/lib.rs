@@ -1,0 +1,1 @@
+//! The house against pretend devices, from outside its doors.
