@@ -6,6 +6,7 @@
 //! Lengths are millimetres, feeds mm/min, spindle speeds rev/min, durations milliseconds and
 //! wall-clock times milliseconds since 1970 (UTC), unless a name says otherwise.
 
+pub mod api;
 pub mod command;
 pub mod event;
 pub mod explain;
