@@ -1,0 +1,97 @@
+//! The house as a whole.
+
+use headstock_config::api::{Equipment, JobView, StopReport, System};
+
+use super::{jobs, machines};
+use crate::table::table;
+use crate::words::{bytes, count, duration, plain};
+
+/// The daemon in one line, its machines, and the jobs that are not over.
+pub fn status(system: &System, machines: &[Equipment], jobs: &[JobView], width: usize) -> String {
+    let web = system.web.as_deref().map(|it| format!(", web on {it}")).unwrap_or_default();
+    let mut text = plain(&format!(
+        "headstock {}, up {}, journal {} at entry {}, {} in memory{web}",
+        system.version,
+        duration(system.uptime_s as f64),
+        system.journal,
+        count(system.entry),
+        bytes(system.rss_bytes),
+    ));
+    text.push_str("\n\n");
+    text.push_str(&self::machines::list(machines));
+    let open: Vec<_> = jobs.iter().filter(|view| !view.job.state.over()).collect();
+    if !open.is_empty() {
+        text.push('\n');
+    }
+    for view in open {
+        text.push_str(&self::jobs::progress(view, width));
+        text.push('\n');
+    }
+    text
+}
+
+/// What came of a stop, one row per machine.
+pub fn stops(reports: &[StopReport]) -> String {
+    let rows: Vec<_> = reports.iter().map(stop).collect();
+    table(["MACHINE", "STOP", "STATE", "AFTER", "NOTE"], &rows)
+}
+
+fn stop(report: &StopReport) -> [String; 5] {
+    let came = match (report.sent, report.confirmed) {
+        (_, true) => "at rest",
+        (true, false) => "sent, NOT confirmed",
+        (false, false) => "NOT sent",
+    };
+    [
+        report.machine.clone(),
+        came.to_owned(),
+        report.state.word().to_owned(),
+        report.ms.map(|ms| format!("{} ms", count(ms))).unwrap_or_default(),
+        report.text.clone().unwrap_or_default(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use headstock_config::job::JobState;
+    use headstock_config::machine::Mode;
+
+    use super::*;
+    use crate::view::samples;
+
+    #[test]
+    fn the_status_shows_machines_and_the_jobs_that_are_not_over() {
+        let mut done = samples::job("j11");
+        done.job.state = JobState::Completed;
+        let jobs = [samples::job("j12"), done];
+        let expected = "\
+headstock 0.1.0, up 1 h 02 min, journal ok at entry 1,204, 12.3 MB in memory, web on 127.0.0.1:7878
+
+MACHINE  STATE    JOB  WAITING  POSITION    PORT          NOTE
+mill     running  j12  1        X1.5 Y2 Z0  /dev/ttyUSB0
+
+j12 running [#####--------]  42 %  1,852 of 4,410 lines, 3 min 20 s left
+";
+        let machines = [samples::machine("mill")];
+        assert_eq!(status(&samples::system(), &machines, &jobs, 72), expected);
+    }
+
+    #[test]
+    fn a_stop_that_nobody_confirmed_is_shouted() {
+        let report = |machine: &str, sent, confirmed| StopReport {
+            machine: machine.into(),
+            sent,
+            confirmed,
+            ms: confirmed.then_some(312),
+            state: if confirmed { Mode::Idle } else { Mode::Offline },
+            text: (!confirmed).then(|| "the port is gone".into()),
+        };
+        let reports = [report("mill", true, true), report("laser", false, false)];
+        let expected = "\
+MACHINE  STOP      STATE    AFTER   NOTE
+mill     at rest   idle     312 ms
+laser    NOT sent  offline          the port is gone
+";
+        assert_eq!(stops(&reports), expected);
+    }
+}

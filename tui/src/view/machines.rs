@@ -1,0 +1,120 @@
+//! Machines: a table, and one in detail.
+
+use headstock_config::api::Equipment;
+use headstock_config::machine::Mode;
+
+use super::details;
+use crate::table::table;
+use crate::words::{count, number, position};
+
+/// One row per machine.
+pub fn list(machines: &[Equipment]) -> String {
+    let rows: Vec<_> = machines.iter().map(row).collect();
+    table(["MACHINE", "STATE", "JOB", "WAITING", "POSITION", "PORT", "NOTE"], &rows)
+}
+
+fn row(machine: &Equipment) -> [String; 7] {
+    [
+        machine.id.clone(),
+        machine.state.word().to_owned(),
+        machine.job.clone().unwrap_or_default(),
+        if machine.queue.is_empty() { String::new() } else { machine.queue.len().to_string() },
+        machine.live.work_position.map(position).unwrap_or_default(),
+        machine.port.clone(),
+        note(machine),
+    ]
+}
+
+/// What a person should know first: why it is away or locked, or what it waits for.
+fn note(machine: &Equipment) -> String {
+    if let Some(alarm) = &machine.alarm {
+        return format!("alarm {}: {}", alarm.number, alarm.means);
+    }
+    if let Some(job) = &machine.locked_by {
+        return format!("waits for a decision about {job}");
+    }
+    if let Some(asks) = &machine.live.asks {
+        return format!("asks: {asks}");
+    }
+    match (&machine.offline_reason, machine.state) {
+        (Some(reason), Mode::Offline | Mode::Connecting) => reason.clone(),
+        _ => machine.live.position_doubt.clone().unwrap_or_default(),
+    }
+}
+
+/// Everything about one machine.
+pub fn show(machine: &Equipment) -> String {
+    let live = &machine.live;
+    let [feed, rapid, spindle] = live.overrides;
+    details(&[
+        ("machine", machine.id.clone()),
+        ("name", if machine.name == machine.id { String::new() } else { machine.name.clone() }),
+        ("state", machine.state.word().to_owned()),
+        ("note", note(machine)),
+        ("port", machine.port.clone()),
+        ("controller", controller(machine)),
+        ("job", machine.job.clone().unwrap_or_default()),
+        ("queue", machine.queue.join(" ")),
+        ("work position", live.work_position.map(position).unwrap_or_default()),
+        ("machine position", live.machine_position.map(position).unwrap_or_default()),
+        ("work offset", live.work_offset.map(position).unwrap_or_default()),
+        ("homed", live.homed.map(|it| if it { "yes" } else { "no" }).unwrap_or_default().into()),
+        ("feed", format!("{} mm/min", number(live.feed))),
+        ("spindle", format!("{} rev/min", number(live.spindle))),
+        ("overrides", format!("feed {feed} %, rapid {rapid} %, spindle {spindle} %")),
+        ("inputs", live.pins.clone()),
+    ])
+}
+
+fn controller(machine: &Equipment) -> String {
+    let Some(it) = &machine.controller else { return String::new() };
+    format!("{} {}, receive buffer {} bytes", it.dialect, it.version, count(it.rx_bytes as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::samples;
+
+    #[test]
+    fn the_table_says_why_a_machine_is_away() {
+        let mut laser = samples::machine("laser");
+        laser.state = Mode::Offline;
+        laser.live.work_position = None;
+        laser.offline_reason = Some("cannot open /dev/ttyUSB1: not there".into());
+        let expected = "\
+MACHINE  STATE    JOB  WAITING  POSITION    PORT          NOTE
+mill     running  j12  1        X1.5 Y2 Z0  /dev/ttyUSB0
+laser    offline  j12  1                    /dev/ttyUSB0  cannot open /dev/ttyUSB1: not there
+";
+        assert_eq!(list(&[samples::machine("mill"), laser]), expected);
+    }
+
+    #[test]
+    fn an_alarm_is_told_before_anything_else() {
+        let mut mill = samples::machine("mill");
+        mill.locked_by = Some("j12".into());
+        assert_eq!(note(&mill), "waits for a decision about j12");
+        mill.alarm = Some(samples::alarm());
+        assert_eq!(note(&mill), "alarm 1: hard limit");
+    }
+
+    #[test]
+    fn one_machine_is_shown_in_detail() {
+        let expected = "\
+machine           mill
+state             running
+port              /dev/ttyUSB0
+controller        grbl 1.1h, receive buffer 128 bytes
+job               j12
+queue             j13
+work position     X1.5 Y2 Z0
+machine position  X-98.5 Y-50 Z-10
+homed             yes
+feed              1200 mm/min
+spindle           12000 rev/min
+overrides         feed 100 %, rapid 100 %, spindle 100 %
+";
+        assert_eq!(show(&samples::machine("mill")), expected);
+    }
+}
