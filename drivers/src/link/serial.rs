@@ -1,0 +1,157 @@
+//! Opens a serial port so that nothing is disturbed by it.
+//!
+//! In this order: look (without taking) whether someone else has it; clear HUPCL, so that DTR
+//! stays as it is when we leave; set 8N1, raw, at the declared rate (any rate the chip can make);
+//! take it for ourselves; forget what was received before; set DTR as declared; ask the adapter
+//! to hand over bytes at once.
+//!
+//! Traps on the way: the library takes an exclusive mark off a port that it then finds locked, so
+//! we look first and leave its own exclusive mode off. The mark (TIOCEXCL) outlives a killed
+//! process where the far end of a pseudo terminal keeps it open, so those are only locked.
+//! Opening raises DTR in the kernel, whatever is declared; with HUPCL clear it is not lowered on
+//! closing, so that a board is reset at most at its first opening after it was plugged in.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use headstock_config::machine::{Port, UdevMatch};
+
+use super::failure::Why;
+use super::identity::{Identity, Sysfs};
+use super::os;
+
+/// Major numbers of the slaves of pseudo terminals (`devices.txt` of the kernel).
+const PTY_SLAVES: std::ops::RangeInclusive<u64> = 136..=143;
+
+/// An open serial port. Others may open it again when this is dropped.
+#[derive(Debug)]
+pub(super) struct Tty {
+    file: File,
+    marked: bool,
+}
+
+impl Drop for Tty {
+    fn drop(&mut self) {
+        if self.marked {
+            // Gone with the device if it fails; nothing is lost.
+            os::shared(self.file.as_fd()).ok();
+        }
+    }
+}
+
+impl Tty {
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+impl AsRawFd for Tty {
+    fn as_raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+}
+
+impl AsFd for Tty {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// The device node that a declared port means now. `known` is the device that was there before.
+pub(super) fn locate(sysfs: &Sysfs, port: &Port, known: Option<&Identity>) -> Result<PathBuf, Why> {
+    match port {
+        Port::Path(path) => at_path(sysfs, path, known),
+        Port::Udev(wanted) => by_attributes(sysfs, wanted),
+        Port::Sim(name) => Err(Why::NoSim(name.clone())),
+    }
+}
+
+fn at_path(sysfs: &Sysfs, path: &Path, known: Option<&Identity>) -> Result<PathBuf, Why> {
+    let Some(known) = known else { return Ok(path.to_owned()) };
+    let there = path.exists().then(|| sysfs.identity(path)).flatten();
+    match there {
+        Some(there) if there.same_hardware(known) => Ok(path.to_owned()),
+        there => match (sysfs.same_device(known), there) {
+            (Some(elsewhere), _) => Ok(elsewhere),
+            (None, Some(stranger)) => Err(Why::Stranger(stranger.label)),
+            (None, None) => Ok(path.to_owned()),
+        },
+    }
+}
+
+fn by_attributes(sysfs: &Sysfs, wanted: &UdevMatch) -> Result<PathBuf, Why> {
+    let mut all = sysfs.find(wanted);
+    match all.len() {
+        0 => Err(Why::NoMatch),
+        1 => Ok(all.remove(0)),
+        _ => Err(Why::Ambiguous(all.iter().map(|path| path.display().to_string()).collect())),
+    }
+}
+
+/// Opens the node for us alone. `dtr`: leave DTR raised (which opening does), or lower it.
+pub(super) fn open(sysfs: &Sysfs, path: &Path, baud: u32, dtr: bool) -> Result<Tty, Why> {
+    // The name may be a link that leads elsewhere a moment later.
+    let node = fs::canonicalize(path)?;
+    let kind = fs::metadata(&node)?;
+    if !kind.file_type().is_char_device() {
+        return Err(Why::NotSerial);
+    }
+    let pseudo = PTY_SLAVES.contains(&u64::from(libc::major(kind.rdev())));
+    let glance = os::open_terminal(&node)?;
+    look(glance.as_fd(), pseudo)?;
+    // A port that cannot keep DTR can still be worked with.
+    os::clear_hupcl(glance.as_fd()).ok();
+    let file = set_up(&node, baud)?;
+    drop(glance);
+    os::lock(file.as_fd())?;
+    let marked = !pseudo && os::exclusive(file.as_fd()).is_ok();
+    let tty = Tty { file, marked };
+    os::clear_hupcl(tty.file.as_fd()).ok();
+    os::forget_input(tty.file.as_fd())?;
+    if !dtr {
+        // A pseudo terminal has no DTR to lower.
+        os::set_dtr(tty.file.as_fd(), false).ok();
+    }
+    hasten(sysfs, &node, tty.file.as_fd());
+    Ok(tty)
+}
+
+/// Whether it is a terminal that nobody else has taken.
+fn look(terminal: BorrowedFd<'_>, pseudo: bool) -> Result<(), Why> {
+    if !os::is_terminal(terminal) {
+        return Err(Why::NotSerial);
+    }
+    // Root is let in by the kernel past the mark.
+    if !pseudo && os::is_exclusive(terminal) {
+        return Err(Why::InUse);
+    }
+    os::lock(terminal)?;
+    Ok(os::unlock(terminal)?)
+}
+
+fn set_up(node: &Path, baud: u32) -> Result<File, Why> {
+    let port = tokio_serial::new(node.to_string_lossy(), baud)
+        .data_bits(tokio_serial::DataBits::Eight)
+        .parity(tokio_serial::Parity::None)
+        .stop_bits(tokio_serial::StopBits::One)
+        .flow_control(tokio_serial::FlowControl::None)
+        .exclusive(false)
+        .open_native()?;
+    let file = os::adopt(port);
+    os::nonblocking(file.as_fd())?;
+    Ok(file)
+}
+
+/// FTDI adapters keep received bytes for 16 ms unless told otherwise. Not every port can be told.
+fn hasten(sysfs: &Sysfs, node: &Path, terminal: BorrowedFd<'_>) {
+    let written: io::Result<()> = match sysfs.latency_timer(node) {
+        Some(timer) => fs::write(timer, "1"),
+        None => Err(io::ErrorKind::NotFound.into()),
+    };
+    if written.is_err() {
+        os::low_latency(terminal).ok();
+    }
+}
