@@ -7,6 +7,7 @@ use crate::machine::{Controller, Mode, Xyz};
 /// One piece of news from a driver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "events are few; a box would be met in every match")]
 pub enum Event {
     /// The controller has introduced itself.
     Connected {

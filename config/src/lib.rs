@@ -13,5 +13,8 @@ pub mod explain;
 pub mod file;
 pub mod job;
 pub mod ledger;
+pub mod load;
 pub mod machine;
 pub mod people;
+pub mod places;
+pub mod settings;

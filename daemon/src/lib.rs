@@ -1,3 +1,1 @@
 //! The house.
-
-pub mod journal;
