@@ -1,4 +1,25 @@
 //! G-code: the language that mills, lasers and printers share.
+//!
+//! ```text
+//!  bytes --lines--> raw lines --clean--> text --words, block--> codes --interpreter--> steps
+//! ```
+//!
+//! `reader` does all of this for a streamer, `analysis` for a person who wants to know what a
+//! program would do. Pure: nothing here opens, waits or reads a clock.
+
+mod arc;
+mod block;
+pub mod clean;
+pub mod interpreter;
+pub mod lines;
+pub mod modal;
+mod path;
+pub mod reader;
+pub mod words;
+
+pub use arc::Arc;
+pub use path::{Feed, Path};
+pub use reader::{BadLine, Reader};
 
 use headstock_config::machine::Xyz;
 
@@ -46,3 +67,6 @@ pub type Known = [Option<f64>; 3];
 pub fn whole(position: Known) -> Option<Xyz> {
     Some([position[0]?, position[1]?, position[2]?])
 }
+
+/// G20: one inch.
+pub(crate) const MM_PER_INCH: f64 = 25.4;
