@@ -9,10 +9,10 @@ use headstock_config::settings::Settings;
 use tempfile::TempDir;
 
 fn folder(files: &[(&str, &[u8])]) -> TempDir {
-    let folder = TempDir::new().unwrap();
-    fs::create_dir(folder.path().join("conf.d")).unwrap();
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    fs::create_dir(folder.path().join("conf.d")).expect("the folder is writable");
     for (name, content) in files {
-        fs::write(folder.path().join(name), content).unwrap();
+        fs::write(folder.path().join(name), content).expect("the folder is writable");
     }
     folder
 }

@@ -14,7 +14,8 @@ const DRIVERS: &[&str] = &["grbl"];
 
 fn shipped(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(&folder).expect("the folder ships with the source");
+    let entries = entries.map(|entry| entry.expect("a folder that opens can be listed").path());
     let mut files: Vec<PathBuf> =
         entries.filter(|path| path.extension().is_some_and(|it| it == "toml")).collect();
     files.sort();
@@ -22,9 +23,9 @@ fn shipped(folder: &str) -> Vec<PathBuf> {
 }
 
 fn read(path: &Path) -> Result<Settings, String> {
-    let name = path.file_name().unwrap().to_str().unwrap();
-    let text = fs::read_to_string(path).unwrap();
-    parse(&text, name, DRIVERS).map_err(|problems| render(&problems))
+    let name = path.file_name().expect("a file has a name").to_string_lossy();
+    let text = fs::read_to_string(path).expect("shipped files are text");
+    parse(&text, &name, DRIVERS).map_err(|problems| render(&problems))
 }
 
 fn example(name: &str) -> Settings {
