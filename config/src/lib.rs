@@ -17,4 +17,5 @@ pub mod load;
 pub mod machine;
 pub mod people;
 pub mod places;
+pub mod preflight;
 pub mod settings;
