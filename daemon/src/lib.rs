@@ -1,3 +1,4 @@
 //! The house.
 
+pub mod cli;
 pub mod journal;

@@ -1,0 +1,135 @@
+//! Jobs: making, looking at, and deciding about them.
+
+use std::path::Path;
+
+use headstock_config::api::{Decide, Decided, JobView, StartJob};
+use headstock_config::job::Decision;
+use headstock_tui::view;
+use serde::Serialize;
+use serde::de::IgnoredAny;
+
+use super::args::JobVerb;
+use super::client::encoded;
+use super::exit::Exit;
+use super::trouble::Trouble;
+use super::{Call, files, watch};
+
+pub(super) fn job(call: &Call, what: JobVerb) -> Result<Exit, Trouble> {
+    match what {
+        JobVerb::Start { machine, file, dry_run, watch } => {
+            let view = start(call, machine, &file, dry_run)?;
+            call.show(&view, |it| view::jobs::progress_plain(it));
+            if watch { watch::job(call, &view.job.id) } else { Ok(Exit::Done) }
+        }
+        JobVerb::List { machine, state, limit } => {
+            let jobs: Vec<JobView> = call.client.get(&list_path(machine, state, limit))?;
+            call.show(&jobs[..], view::jobs::list);
+            Ok(Exit::Done)
+        }
+        JobVerb::Show { job } => {
+            let view: JobView = call.client.get(&path(&job))?;
+            call.show(&view, view::jobs::show);
+            Ok(Exit::Done)
+        }
+        JobVerb::Watch { job } => watch::job(call, &job),
+        JobVerb::Go { job } => act(call, &job, "start"),
+        JobVerb::Hold { job } => act(call, &job, "hold"),
+        JobVerb::Resume { job } => act(call, &job, "resume"),
+        JobVerb::Cancel { job } => act(call, &job, "cancel"),
+        JobVerb::Decide { job, decision, reason, from_line, accept } => {
+            decide(call, &job, Decide { decision, reason, from_line, accepted: accept })
+        }
+        JobVerb::Note { job, text } => note(call, &job, text.join(" ")),
+    }
+}
+
+/// The path of a job.
+pub(super) fn path(job: &str) -> String {
+    format!("jobs/{}", encoded(job))
+}
+
+fn list_path(machine: Option<String>, state: Option<String>, limit: u32) -> String {
+    let mut path = format!("jobs?limit={limit}");
+    for (key, value) in [("machine", machine), ("state", state)] {
+        if let Some(value) = value {
+            path.push_str(&format!("&{key}={}", encoded(&value)));
+        }
+    }
+    path
+}
+
+/// Makes a job of a stored file, or of a file of this box, which is uploaded first.
+fn start(call: &Call, machine: String, file: &str, dry_run: bool) -> Result<JobView, Trouble> {
+    let file = if is_file_id(file) {
+        file.to_owned()
+    } else {
+        files::send(call, Path::new(file), None)?.id
+    };
+    call.client.post("jobs", &StartJob { machine, file, dry_run })
+}
+
+/// Ids have 16 hexadecimal digits. A file of that very name is meant by `./NAME`.
+fn is_file_id(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn act(call: &Call, job: &str, what: &str) -> Result<Exit, Trouble> {
+    let path = format!("{}/{what}", path(job));
+    let view: JobView = call.client.post(&path, &serde_json::json!({}))?;
+    call.show(&view, |it| view::jobs::progress_plain(it));
+    Ok(Exit::Done)
+}
+
+fn decide(call: &Call, job: &str, wish: Decide) -> Result<Exit, Trouble> {
+    let decided: Decided = call.client.post(&format!("{}/decision", path(job)), &wish)?;
+    call.show(&decided, |it| told(it, wish.decision));
+    Ok(Exit::Done)
+}
+
+fn told(decided: &Decided, decision: Decision) -> String {
+    let mut text = view::jobs::progress_plain(&decided.job);
+    if let Some(next) = &decided.next {
+        text.push_str(&format!("\ngoes on as {next}; start it with `headstock job go {next}`"));
+    }
+    if let (Some(lines), Decision::Resume) = (&decided.preview, decision) {
+        text.push_str("\nthis would be sent first, then the line itself:\n");
+        for line in lines {
+            text.push_str(&format!("  {}\n", headstock_tui::words::plain(line)));
+        }
+        text.push_str("nothing was sent; verify the work offset, then repeat with --accept");
+    }
+    text
+}
+
+/// `job note --json`.
+#[derive(Serialize)]
+struct Noted<'a> {
+    job: &'a str,
+    text: String,
+}
+
+fn note(call: &Call, job: &str, text: String) -> Result<Exit, Trouble> {
+    let body = serde_json::json!({ "text": text });
+    let _: IgnoredAny = call.client.post(&format!("{}/notes", path(job)), &body)?;
+    call.show(&Noted { job, text }, |_| format!("noted on {job}"));
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_told_from_a_file_id() {
+        assert!(is_file_id("0123456789abcdef"));
+        for path in ["./0123456789abcdef", "part.nc", "0123456789ABCDEF", ""] {
+            assert!(!is_file_id(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn filters_of_a_list_travel_encoded() {
+        let path = list_path(Some("mill 1".into()), Some("held".into()), 5);
+        assert_eq!(path, "jobs?limit=5&machine=mill%201&state=held");
+    }
+}

@@ -1,0 +1,55 @@
+//! Machines: looking at them, telling them something, stopping them.
+
+use headstock_config::api::{Equipment, StopReport, StopScope};
+use headstock_config::command::Command;
+use headstock_tui::view;
+use serde::Serialize;
+use serde::de::IgnoredAny;
+
+use super::client::encoded;
+use super::exit::Exit;
+use super::trouble::Trouble;
+use super::{Call, say};
+
+/// All machines, or one in detail.
+pub(super) fn list(call: &Call, machine: Option<&str>) -> Result<Exit, Trouble> {
+    match machine {
+        None => {
+            let machines: Vec<Equipment> = call.client.get("equipment")?;
+            call.show(&machines[..], view::machines::list);
+        }
+        Some(id) => {
+            let machine: Equipment = call.client.get(&format!("equipment/{}", encoded(id)))?;
+            call.show(&machine, view::machines::show);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// What `hold`, `home` and the like answer with `--json`.
+#[derive(Serialize)]
+struct Told<'a> {
+    machine: &'a str,
+    #[serde(flatten)]
+    command: &'a Command,
+}
+
+/// Passes a command on to a machine.
+pub(super) fn tell(call: &Call, machine: &str, command: &Command) -> Result<Exit, Trouble> {
+    let path = format!("equipment/{}/commands", encoded(machine));
+    let _: IgnoredAny = call.client.post(&path, command)?;
+    call.show(&Told { machine, command }, |_| format!("passed on to {machine}"));
+    Ok(Exit::Done)
+}
+
+/// Stops one machine or all of them, and says which have confirmed it.
+pub(super) fn stop(call: &Call, machine: Option<&str>) -> Result<Exit, Trouble> {
+    let scope = StopScope { scope: machine.unwrap_or("all").to_owned(), how: None };
+    let reports: Vec<StopReport> = call.client.post("stop", &scope)?;
+    call.show(&reports[..], view::house::stops);
+    if reports.iter().all(|report| report.confirmed) {
+        return Ok(Exit::Done);
+    }
+    say::aside("not every machine has confirmed that it rests: go and look");
+    Ok(Exit::NotStopped)
+}

@@ -1,0 +1,115 @@
+//! The command line: what a person types, sent to the daemon over its Unix socket.
+//!
+//! ```text
+//!  words -> args -> verb -> client -> socket      answer -> headstock-tui -> say -> stdout
+//!                                                 trouble ----------------> say -> stderr
+//! ```
+//!
+//! Invariants: stdout holds answers only, so that `--json` can be piped; errors and remarks go to
+//! stderr; every exit code stands in [`exit`]; before a stop is sent nothing is read that is not
+//! needed to send it. The daemon judges every request: nothing here decides who may do what.
+
+pub mod args;
+pub mod exit;
+
+mod client;
+mod events;
+mod files;
+mod jobs;
+mod machines;
+mod order;
+mod say;
+mod socket;
+mod tokens;
+mod trouble;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use headstock_config::api::{Equipment, JobView, System};
+use serde::Serialize;
+
+pub use args::Args;
+use args::Verb;
+use client::Client;
+use exit::Exit;
+use trouble::Trouble;
+
+/// Carries out what was typed.
+pub fn run(args: Args) -> ExitCode {
+    let json = args.common.json;
+    let exit = carry_out(args).unwrap_or_else(|trouble| {
+        say::trouble(&trouble, json);
+        trouble.exit
+    });
+    exit.into()
+}
+
+fn carry_out(args: Args) -> Result<Exit, Trouble> {
+    let Args { common, verb } = args;
+    let call = || Call::open(&common);
+    match verb {
+        Verb::Daemon(_) => Err(trouble::not_built("the daemon")),
+        Verb::Status => status(&call()?),
+        Verb::Machines { machine } => machines::list(&call()?, machine.as_deref()),
+        Verb::Upload { file, name } => files::upload(&call()?, &file, name.as_deref()),
+        Verb::Files { what } => files::files(&call()?, what.unwrap_or_default()),
+        Verb::Job { what } => jobs::job(&call()?, what),
+        Verb::Stop { machine, all: _ } => machines::stop(&call()?, machine.as_deref()),
+        Verb::Events(wanted) => events::events(&call()?, &wanted),
+        Verb::Token { what } => tokens::token(&call()?, what),
+        Verb::Completions { shell } => {
+            say::bytes(&completions(shell));
+            Ok(Exit::Done)
+        }
+        Verb::Machine(order) => {
+            let (machine, command) = order.into_command()?;
+            machines::tell(&call()?, &machine, &command)
+        }
+    }
+}
+
+/// A client, and how its answers are wanted.
+struct Call {
+    client: Client,
+    json: bool,
+}
+
+impl Call {
+    fn open(common: &args::Common) -> Result<Self, Trouble> {
+        let client = Client::new(socket::find(common)?)?;
+        Ok(Self { client, json: common.json })
+    }
+
+    /// Prints an answer: one line of JSON, or what `plain` makes of it.
+    fn show<T: Serialize + ?Sized>(&self, answer: &T, plain: impl FnOnce(&T) -> String) {
+        if self.json { say::json(answer) } else { say::text(&plain(answer)) }
+    }
+}
+
+/// All that `status` tells; the shape of `status --json`.
+#[derive(Serialize)]
+struct Status {
+    system: System,
+    equipment: Vec<Equipment>,
+    jobs: Vec<JobView>,
+}
+
+fn status(call: &Call) -> Result<Exit, Trouble> {
+    let status = Status {
+        system: call.client.get("system")?,
+        equipment: call.client.get("equipment")?,
+        jobs: call.client.get("jobs?limit=100")?,
+    };
+    call.show(&status, |it| {
+        headstock_tui::view::house::status(&it.system, &it.equipment, &it.jobs, say::width())
+    });
+    Ok(Exit::Done)
+}
+
+fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "headstock", &mut script);
+    script
+}

@@ -1,0 +1,259 @@
+//! What one machine can be told from the command line, and the command that it becomes.
+
+use clap::Subcommand;
+use headstock_config::command::{Command, NO_AXIS, Override};
+
+use super::args::words;
+use super::trouble::Trouble;
+
+/// What one machine can be told.
+#[derive(Debug, Subcommand)]
+pub enum Order {
+    /// Slow down and rest; the job can go on
+    Hold {
+        /// The machine's id
+        machine: String,
+    },
+    /// Go on after a hold, a door, an M0 or a tool change
+    Resume {
+        /// The machine's id
+        machine: String,
+    },
+    /// Lift the alarm lock without homing; verify the position first
+    Unlock {
+        /// The machine's id
+        machine: String,
+    },
+    /// Look for the limit switches
+    Home {
+        /// The machine's id
+        machine: String,
+        /// Only these, where the controller can: XY
+        axes: Option<String>,
+    },
+    /// Soft reset of the controller
+    Reset {
+        /// The machine's id
+        machine: String,
+    },
+    /// Reset at once; position may be lost
+    Abort {
+        /// The machine's id
+        machine: String,
+    },
+    /// Move by hand: jog mill X10 Y-5 F600
+    Jog {
+        /// The machine's id
+        machine: String,
+        /// Distances in mm, and F in mm/min
+        #[arg(required_unless_present = "cancel", value_name = "WORD")]
+        words: Vec<String>,
+        /// Targets in work coordinates instead of distances
+        #[arg(long)]
+        absolute: bool,
+        /// Stop jogging
+        #[arg(long, conflicts_with_all = ["words", "absolute"])]
+        cancel: bool,
+    },
+    /// Move until the probe touches: probe mill Z-20 F100
+    Probe {
+        /// The machine's id
+        machine: String,
+        /// Distances in mm, and F in mm/min
+        #[arg(required = true, value_name = "WORD")]
+        words: Vec<String>,
+        /// No contact is no alarm
+        #[arg(long)]
+        lenient: bool,
+    },
+    /// Send one line of G-code
+    Run {
+        /// The machine's id
+        machine: String,
+        /// The line
+        #[arg(required = true)]
+        line: Vec<String>,
+    },
+    /// Say where the tool is now in work coordinates: zero mill X0 Y0 Z0
+    Zero {
+        /// The machine's id
+        machine: String,
+        /// What the present position shall be, in mm
+        #[arg(required = true, value_name = "WORD")]
+        words: Vec<String>,
+        /// 1 to 6 for G54 to G59 [default: the selected one]
+        #[arg(long, value_parser = clap::value_parser!(u8).range(1..=6))]
+        system: Option<u8>,
+    },
+    /// Select a work coordinate system: 1 to 6 for G54 to G59
+    Offset {
+        /// The machine's id
+        machine: String,
+        /// 1 to 6
+        #[arg(value_parser = clap::value_parser!(u8).range(1..=6))]
+        system: u8,
+    },
+    /// Bring an override to a percentage: override mill feed 120
+    Override {
+        /// The machine's id
+        machine: String,
+        /// What it acts on
+        #[arg(value_parser = words::<Override>(&["feed", "rapid", "spindle"]))]
+        which: Override,
+        /// 10 to 200; for rapid 25, 50 or 100
+        percent: u16,
+    },
+    /// Motors and spindle off until a reset
+    Sleep {
+        /// The machine's id
+        machine: String,
+    },
+    /// Write a controller setting: setting mill 110 5000
+    Setting {
+        /// The machine's id
+        machine: String,
+        /// The number after the `$`
+        number: u16,
+        /// Its new value
+        value: String,
+    },
+}
+
+impl Order {
+    /// The machine, and what it is told.
+    pub(super) fn into_command(self) -> Result<(String, Command), Trouble> {
+        Ok(match self {
+            Self::Hold { machine } => (machine, Command::Hold),
+            Self::Resume { machine } => (machine, Command::Resume),
+            Self::Unlock { machine } => (machine, Command::Unlock),
+            Self::Home { machine, axes } => (machine, Command::Home { axes }),
+            Self::Reset { machine } => (machine, Command::Reset),
+            Self::Abort { machine } => (machine, Command::Abort),
+            Self::Jog { machine, cancel: true, .. } => (machine, Command::JogCancel),
+            Self::Jog { machine, words, absolute, cancel: false } => {
+                let Moves { by, feed } = Moves::with_feed(&words)?;
+                (machine, Command::Jog { by, feed, absolute })
+            }
+            Self::Probe { machine, words, lenient } => {
+                let Moves { by, feed } = Moves::with_feed(&words)?;
+                (machine, Command::Probe { by, feed, lenient })
+            }
+            Self::Run { machine, line } => (machine, Command::Run { line: line.join(" ") }),
+            Self::Zero { machine, words, system } => {
+                let (at, feed) = axes_and_feed(&words)?;
+                if feed.is_some() {
+                    return Err(misread("F"));
+                }
+                (machine, Command::Zero { system, at })
+            }
+            Self::Offset { machine, system } => (machine, Command::WorkOffset { system }),
+            Self::Override { machine, which, percent } => {
+                (machine, Command::Override { which, percent })
+            }
+            Self::Sleep { machine } => (machine, Command::Sleep),
+            Self::Setting { machine, number, value } => {
+                (machine, Command::Setting { number, value })
+            }
+        })
+    }
+}
+
+/// Where to, and how fast.
+struct Moves {
+    by: [Option<f64>; 3],
+    feed: f64,
+}
+
+impl Moves {
+    fn with_feed(words: &[String]) -> Result<Self, Trouble> {
+        let (by, feed) = axes_and_feed(words)?;
+        let feed = feed
+            .ok_or_else(|| Trouble::words("no feed is given", "add how fast, in mm/min: F600"))?;
+        Ok(Self { by, feed })
+    }
+}
+
+/// `X10 Y-5 F600`: each letter at most once, at least one axis.
+fn axes_and_feed(words: &[String]) -> Result<([Option<f64>; 3], Option<f64>), Trouble> {
+    let (mut axes, mut feed) = (NO_AXIS, None);
+    for word in words {
+        let place = match word.chars().next().map(|it| it.to_ascii_uppercase()) {
+            Some('X') => &mut axes[0],
+            Some('Y') => &mut axes[1],
+            Some('Z') => &mut axes[2],
+            Some('F') => &mut feed,
+            _ => return Err(misread(word)),
+        };
+        // All four letters are one byte long.
+        let value = word[1..].parse().ok().filter(|it: &f64| it.is_finite());
+        let value = value.ok_or_else(|| misread(word))?;
+        if place.replace(value).is_some() {
+            return Err(misread(word));
+        }
+    }
+    if axes == NO_AXIS {
+        return Err(Trouble::words("no axis is given", "name one with a value in mm: X10"));
+    }
+    Ok((axes, feed))
+}
+
+fn misread(word: &str) -> Trouble {
+    Trouble::words(
+        format!("`{word}` is not understood here"),
+        "give each axis once, with a value in mm, and F in mm/min where something moves: X10 F600",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Args, Verb};
+
+    fn command(words: &str) -> Result<Command, String> {
+        let words = std::iter::once("headstock").chain(words.split(' '));
+        let args = Args::try_parse_from(words).map_err(|error| error.to_string())?;
+        let Verb::Machine(order) = args.verb else { panic!("not an order: {:?}", args.verb) };
+        let (machine, command) = order.into_command().map_err(|trouble| trouble.render())?;
+        assert_eq!(machine, "mill");
+        Ok(command)
+    }
+
+    #[test]
+    fn orders_become_commands() {
+        let by = [Some(10.0), Some(-5.5), None];
+        let spelt = [
+            ("hold mill", Command::Hold),
+            ("home mill", Command::Home { axes: None }),
+            ("jog mill X10 y-5.5 F600", Command::Jog { by, feed: 600.0, absolute: false }),
+            ("jog mill --cancel", Command::JogCancel),
+            ("zero mill X10 Y-5.5 --system 2", Command::Zero { system: Some(2), at: by }),
+            ("run mill G0 X0 --json", Command::Run { line: "G0 X0".into() }),
+            ("override mill feed 120", Command::Override { which: Override::Feed, percent: 120 }),
+        ];
+        for (words, expected) in spelt {
+            assert_eq!(command(words), Ok(expected), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_motion_that_is_not_clear_is_not_sent() {
+        let unclear = [
+            "jog mill X10",
+            "jog mill F600",
+            "jog mill X10 X5 F600",
+            "jog mill Xnan F600",
+            "jog mill X1e999 F600",
+            "jog mill ü10 F600",
+            "jog mill A10 F600",
+            "jog mill",
+            "jog mill X1 F6 --cancel",
+            "zero mill X0 F100",
+            "zero mill X0 --system 7",
+        ];
+        for words in unclear {
+            assert!(command(words).is_err(), "{words}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! The command line as a person or a script meets it: the real program against a real HTTP server
+//! on a Unix socket. The server answers what each test wants; what the daemon itself answers is
+//! tested with the daemon.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::UnixListener;
+use tokio::sync::oneshot;
+use warp::Filter;
+use warp::http::{Method, Response};
+
+/// What a request was: method, path with query, body.
+type Asked = (String, String, Vec<u8>);
+
+/// A server that stands in for the daemon.
+struct Door {
+    folder: TempDir,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    close: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Door {
+    /// Opens a server that answers each request, counted from 0, with what `answer` says.
+    fn open(answer: impl Fn(usize, &str) -> (u16, String) + Send + Sync + 'static) -> Self {
+        let folder = TempDir::new().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (close, closed) = oneshot::channel();
+        let (ready, opened) = std::sync::mpsc::channel();
+        let (socket, book) = (folder.path().join("s"), asked.clone());
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async move {
+                let listener = UnixListener::bind(socket).unwrap();
+                ready.send(()).unwrap();
+                let server = warp::serve(routes(book, Arc::new(answer))).incoming(listener);
+                server.graceful(async { closed.await.unwrap_or(()) }).run().await;
+            });
+        });
+        opened.recv().unwrap();
+        Self { folder, asked, close: Some(close), thread: Some(thread) }
+    }
+
+    /// Runs `headstock --socket … WORDS`, words being apart by one space.
+    fn headstock(&self, words: &str) -> Output {
+        headstock(&self.folder.path().join("s"), words)
+    }
+
+    fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        drop(self.close.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn routes(
+    book: Arc<Mutex<Vec<Asked>>>,
+    answer: Arc<dyn Fn(usize, &str) -> (u16, String) + Send + Sync>,
+) -> impl Filter<Extract = (Response<String>,), Error = warp::Rejection> + Clone {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::method().and(warp::path::full()).and(query).and(warp::body::bytes()).map(
+        move |method: Method,
+              path: warp::path::FullPath,
+              query: String,
+              body: hyper::body::Bytes| {
+            let path = match query.as_str() {
+                "" => path.as_str().to_owned(),
+                query => format!("{}?{query}", path.as_str()),
+            };
+            let mut book = book.lock().unwrap();
+            let (status, answer) = answer(book.len(), &path);
+            book.push((method.to_string(), path, body.to_vec()));
+            Response::builder().status(status).body(answer).unwrap()
+        },
+    )
+}
+
+fn headstock(socket: &Path, words: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_headstock"))
+        .env_clear()
+        .env("HEADSTOCK_SOCKET", socket)
+        .current_dir(socket.parent().unwrap())
+        .args(words.split(' '))
+        .output()
+        .unwrap()
+}
+
+fn out(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn err(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn job(state: &str, acked: u64) -> Value {
+    json!({
+        "id": "j1", "machine": "mill", "file": "0123456789abcdef", "file_name": "part.nc",
+        "by": "ada", "state": state, "dry_run": false, "from_line": 1, "lines": 10,
+        "lines_acked": acked, "estimate_s": 1.0, "queued_ms": 0, "started_ms": 0,
+        "ended_ms": null, "held_ms": 0, "held_since_ms": null, "reason": null,
+        "interruption": null, "checkpoint": null, "follows": null, "followed_by": null,
+        "notes": [], "refused_lines": 0, "progress": acked as f64 / 10.0, "line": acked,
+        "executing": null, "time_left_s": null, "asks": null, "starved": 0,
+    })
+}
+
+fn refusal(code: &str) -> String {
+    json!({"error": {
+        "code": code, "message": "not now", "means": "nothing moved", "try": "later",
+        "timestamp": "2026-11-03T14:02:11.250Z", "requestId": "r1",
+    }})
+    .to_string()
+}
+
+#[test]
+fn a_hold_is_one_request_and_says_what_was_passed_on() {
+    let door = Door::open(|_, _| (202, "{}".into()));
+    let output = door.headstock("hold mill --json");
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert_eq!(out(&output), "{\"machine\":\"mill\",\"command\":\"hold\"}\n");
+    let path = "/api/v1/equipment/mill/commands".to_owned();
+    assert_eq!(door.asked(), [("POST".into(), path, br#"{"command":"hold"}"#.to_vec())]);
+}
+
+#[test]
+fn an_upload_sends_the_bytes_of_the_file_under_its_name() {
+    let content = "G0 X1\r\n".repeat(50_000);
+    let file = json!({
+        "id": "0123456789abcdef", "name": "part 1.nc", "bytes": content.len(), "lines": 50_000,
+        "blake3": "00", "uploaded_ms": 0, "by": "ada",
+        "analysis": headstock_config::file::Analysis::default(),
+    });
+    let answer = file.to_string();
+    let door = Door::open(move |_, _| (201, answer.clone()));
+    fs::write(door.folder.path().join("part.nc"), &content).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_headstock"))
+        .args(["--json", "upload", "part.nc", "--name", "part 1.nc", "--socket", "s"])
+        .current_dir(door.folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert_eq!(serde_json::from_str::<Value>(out(&output)).unwrap(), file);
+    let asked = door.asked();
+    assert_eq!(asked[0].1, "/api/v1/files?name=part%201.nc");
+    assert!(asked[0].2 == content.as_bytes(), "other bytes than the file's");
+}
+
+#[test]
+fn a_watch_ends_with_0_for_completed_and_3_for_anything_else() {
+    for (end, expected) in [("completed", 0), ("failed", 3), ("cancelled", 3), ("interrupted", 3)] {
+        let door = Door::open(move |asked, _| {
+            let view = if asked < 2 { job("running", 4) } else { job(end, 10) };
+            (200, view.to_string())
+        });
+        let output = door.headstock("job watch j1 --json");
+        assert_eq!(code(&output), expected, "{end}: {}", err(&output));
+        let states: Vec<_> = out(&output)
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["state"].clone())
+            .collect();
+        // What has not changed is not told again.
+        assert_eq!(states, ["running", end]);
+    }
+}
+
+#[test]
+fn a_refusal_is_explained_on_stderr_and_has_a_code_of_its_own() {
+    for (status, expected) in [(400, 2), (403, 5), (404, 6), (409, 5), (500, 1)] {
+        let door = Door::open(move |_, _| (status, refusal("desk.refused")));
+        let output = door.headstock("home mill");
+        assert_eq!((code(&output), out(&output)), (expected, ""));
+        let told = "not now [desk.refused]\n  means: nothing moved\n  try:   later\n";
+        assert_eq!(err(&output), told);
+        let output = door.headstock("home mill --json");
+        assert_eq!((code(&output), out(&output)), (expected, ""));
+        let error: Value = serde_json::from_str(err(&output)).unwrap();
+        assert_eq!(error["error"]["code"], "desk.refused");
+    }
+}
+
+#[test]
+fn a_daemon_that_is_away_is_named_with_its_socket() {
+    let folder = TempDir::new().unwrap();
+    let output = headstock(&folder.path().join("nobody"), "machines");
+    assert_eq!((code(&output), out(&output)), (4, ""));
+    assert!(err(&output).contains("/nobody: No such file"), "{}", err(&output));
+}
+
+#[test]
+fn wrong_words_end_with_2_and_reach_nobody() {
+    let door = Door::open(|_, _| (200, "{}".into()));
+    for words in ["jog mill X10", "stop", "job decide j1 perhaps --reason x", "fly"] {
+        assert_eq!(code(&door.headstock(words)), 2, "{words}");
+    }
+    assert_eq!(door.asked(), []);
+}
+
+#[test]
+fn a_stop_that_nobody_confirmed_is_not_success() {
+    for (confirmed, expected) in [(true, 0), (false, 7)] {
+        let report = json!([{
+            "machine": "mill", "sent": true, "confirmed": confirmed, "ms": 12, "state": "idle",
+            "text": null,
+        }]);
+        let door = Door::open(move |_, _| (200, report.to_string()));
+        assert_eq!(code(&door.headstock("stop --all --json")), expected);
+        assert_eq!(door.asked()[0].2, br#"{"scope":"all","how":null}"#);
+    }
+}
+
+#[test]
+fn events_are_asked_for_until_there_are_no_more() {
+    let door = Door::open(|_, path| {
+        let after: u64 =
+            path.split("after=").nth(1).unwrap().split('&').next().unwrap().parse().unwrap();
+        let entry = |number| json!({"number": number, "at_ms": 0, "fact": "house_closed"});
+        let page: Vec<_> = (after + 1..=7).take(3).map(entry).collect();
+        (200, json!(page).to_string())
+    });
+    let output = door.headstock("events --after 2 --json");
+    let numbers: Vec<_> = out(&output)
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["number"].as_u64().unwrap())
+        .collect();
+    assert_eq!((code(&output), numbers), (0, vec![3, 4, 5, 6, 7]));
+}
+
+#[test]
+fn a_new_token_is_printed_alone() {
+    let made = json!({"name": "n", "role": "viewer", "token": "secret"});
+    let door = Door::open(move |_, _| (201, made.to_string()));
+    let output = door.headstock("token create --name n --role viewer");
+    assert_eq!((code(&output), out(&output)), (0, "secret\n"));
+}
+
+#[test]
+fn a_download_is_whole_and_never_written_over_another_file() {
+    let door = Door::open(|_, _| (200, "G0 X1\n".into()));
+    let output = door.headstock("files download 0123456789abcdef -o got.nc");
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let got = door.folder.path().join("got.nc");
+    assert_eq!(fs::read_to_string(&got).unwrap(), "G0 X1\n");
+    fs::write(&got, "mine").unwrap();
+    assert_eq!(code(&door.headstock("files download 0123456789abcdef -o got.nc")), 1);
+    assert_eq!(fs::read_to_string(&got).unwrap(), "mine");
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    let folder = TempDir::new().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = headstock(&folder.path().join("s"), &format!("completions {shell}"));
+        assert_eq!(code(&output), 0);
+        assert!(out(&output).contains("headstock"), "{shell}");
+    }
+}
