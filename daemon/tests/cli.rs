@@ -1,6 +1,7 @@
 //! The command line as a person or a script meets it: the real program against a real HTTP server
 //! on a Unix socket. The server answers what each test wants; what the daemon itself answers is
 //! tested with the daemon.
+#![allow(clippy::unwrap_used, reason = "a test may say what it expects with unwrap")]
 
 use std::fs;
 use std::path::Path;
@@ -270,4 +271,37 @@ fn every_shell_gets_its_completions() {
         assert_eq!(code(&output), 0);
         assert!(out(&output).contains("headstock"), "{shell}");
     }
+}
+
+#[test]
+fn a_wrong_configuration_is_told_with_every_place_and_ends_with_2() {
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("s");
+    let text = "[web]\nlisten = 7\n[[machine]]\nid = \"mill\"\nbuad = 1\n";
+    fs::write(folder.path().join("shop.toml"), text).unwrap();
+    let output = headstock(&socket, "config check --config shop.toml");
+    assert_eq!(code(&output), 2, "{}", err(&output));
+    for place in ["shop.toml:2:10: ", "shop.toml:5:1: "] {
+        assert!(out(&output).contains(place), "{place} not in {}", out(&output));
+    }
+    let output = headstock(&socket, "config check --config shop.toml --json");
+    let checked: Value = serde_json::from_str(out(&output)).unwrap();
+    assert_eq!((code(&output), &checked["ok"]), (2, &json!(false)));
+    assert_eq!(checked["problems"][0]["line"], 2);
+}
+
+#[test]
+fn the_example_that_is_shown_passes_its_own_check() {
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("s");
+    let example = headstock(&socket, "config show-example");
+    fs::write(folder.path().join("shop.toml"), &example.stdout).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_headstock"))
+        .env_clear()
+        .env("HOME", folder.path())
+        .args(["config", "check", "--json", "--config"])
+        .arg(folder.path().join("shop.toml"))
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
 }

@@ -106,6 +106,12 @@ pub enum Verb {
         #[command(subcommand)]
         what: TokenVerb,
     },
+    /// Check the configuration, or show an example of one
+    Config {
+        /// What to do
+        #[command(subcommand)]
+        what: ConfigVerb,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -273,6 +279,15 @@ pub enum TokenVerb {
         /// Its name
         name: String,
     },
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Report all that is wrong, each with file, line and column (exit code 2 if anything is)
+    Check,
+    /// Print a configuration with every key explained
+    ShowExample,
 }
 
 fn states() -> PossibleValuesParser {

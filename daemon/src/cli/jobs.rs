@@ -18,7 +18,7 @@ pub(super) fn job(call: &Call, what: JobVerb) -> Result<Exit, Trouble> {
     match what {
         JobVerb::Start { machine, file, dry_run, watch } => {
             let view = start(call, machine, &file, dry_run)?;
-            call.show(&view, |it| view::jobs::progress_plain(it));
+            call.show(&view, view::jobs::progress_plain);
             if watch { watch::job(call, &view.job.id) } else { Ok(Exit::Done) }
         }
         JobVerb::List { machine, state, limit } => {
@@ -76,7 +76,7 @@ fn is_file_id(text: &str) -> bool {
 fn act(call: &Call, job: &str, what: &str) -> Result<Exit, Trouble> {
     let path = format!("{}/{what}", path(job));
     let view: JobView = call.client.post(&path, &serde_json::json!({}))?;
-    call.show(&view, |it| view::jobs::progress_plain(it));
+    call.show(&view, view::jobs::progress_plain);
     Ok(Exit::Done)
 }
 

@@ -13,6 +13,7 @@ pub mod args;
 pub mod exit;
 
 mod client;
+mod config;
 mod events;
 mod files;
 mod jobs;
@@ -59,6 +60,7 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Stop { machine, all: _ } => machines::stop(&call()?, machine.as_deref()),
         Verb::Events(wanted) => events::events(&call()?, &wanted),
         Verb::Token { what } => tokens::token(&call()?, what),
+        Verb::Config { what } => config::config(&what, common.config.as_deref(), common.json),
         Verb::Completions { shell } => {
             say::bytes(&completions(shell));
             Ok(Exit::Done)

@@ -1,0 +1,122 @@
+//! The configuration: checking it, and showing an example of one.
+
+use std::path::{Path, PathBuf};
+
+use headstock_config::explain::Explain;
+use headstock_config::load::{self, Problem};
+use headstock_config::machine::Machine;
+use headstock_config::places::{NoPlace, Places, Surroundings};
+use headstock_config::settings::Settings;
+use headstock_tui::table::table;
+use serde::Serialize;
+
+use super::args::ConfigVerb;
+use super::exit::Exit;
+use super::say;
+use super::trouble::Trouble;
+
+/// Every key, with what it is for.
+const EXAMPLE: &str = include_str!("../../../config/examples/headstock.toml");
+/// The drivers that may be named.
+const DRIVERS: &[&str] = &["grbl"];
+
+pub(super) fn config(what: &ConfigVerb, file: Option<&Path>, json: bool) -> Result<Exit, Trouble> {
+    match what {
+        ConfigVerb::Check => check(file, json),
+        ConfigVerb::ShowExample => {
+            if json {
+                say::json(&Example { example: EXAMPLE });
+            } else {
+                say::text(EXAMPLE);
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// `config show-example --json`.
+#[derive(Serialize)]
+struct Example {
+    example: &'static str,
+}
+
+/// `config check --json`. The problems are its answer, so they go to stdout.
+#[derive(Serialize)]
+struct Checked {
+    ok: bool,
+    file: PathBuf,
+    problems: Vec<Problem>,
+    /// Absent while there are problems.
+    places: Option<Places>,
+    settings: Option<Settings>,
+}
+
+fn check(asked: Option<&Path>, json: bool) -> Result<Exit, Trouble> {
+    let around = Surroundings::of_this_process();
+    let file = around.config_file(asked);
+    let checked = match load::load(&file, DRIVERS) {
+        Ok(settings) => {
+            let places = Places::find(&settings.daemon, None, &around);
+            let places = Some(places.map_err(|problem| no_place(&problem))?);
+            Checked { ok: true, file, problems: vec![], places, settings: Some(settings) }
+        }
+        Err(problems) => Checked { ok: false, file, problems, places: None, settings: None },
+    };
+    if json {
+        say::json(&checked);
+    } else {
+        say::text(&told(&checked));
+    }
+    Ok(if checked.ok { Exit::Done } else { Exit::WrongWords })
+}
+
+fn told(checked: &Checked) -> String {
+    let (Some(settings), Some(places)) = (&checked.settings, &checked.places) else {
+        let count = checked.problems.len();
+        let word = if count == 1 { "problem" } else { "problems" };
+        return format!("{}\n\n{count} {word}", load::render(&checked.problems));
+    };
+    let rows: Vec<_> = settings.machines.iter().map(row).collect();
+    format!(
+        "{}: nothing wrong\n\nstate   {}\nsocket  {}\nweb     {}\n\n{}",
+        checked.file.display(),
+        places.state_dir.display(),
+        places.socket.display(),
+        settings.web.listen,
+        table(["MACHINE", "NAME", "DRIVER", "PORT", "BAUD"], &rows),
+    )
+}
+
+fn row(machine: &Machine) -> [String; 5] {
+    [
+        machine.id.clone(),
+        machine.name.clone(),
+        machine.driver.clone(),
+        machine.port.to_string(),
+        machine.baud.to_string(),
+    ]
+}
+
+/// Reads a configuration of which all must be right.
+pub(super) fn read(file: &Path) -> Result<Settings, Trouble> {
+    load::load(file, DRIVERS).map_err(|problems| wrong(file, &problems))
+}
+
+fn wrong(file: &Path, problems: &[Problem]) -> Trouble {
+    let mut trouble = Trouble::new(
+        Exit::WrongWords,
+        "config.problems",
+        format!("the configuration {} is not in order", file.display()),
+        "none of it is used",
+        "put right what is listed here; `headstock config check` shows more about each",
+    );
+    let told = problems.iter().map(|it| format!("{it} [{}]", it.code));
+    trouble.error.details = told.collect();
+    trouble
+}
+
+/// The configuration leaves no place for the house's things.
+pub(super) fn no_place(problem: &NoPlace) -> Trouble {
+    let (means, remedy) = (problem.means(), problem.remedy());
+    Trouble::new(Exit::WrongWords, problem.code(), problem, &means, &remedy)
+}
