@@ -366,3 +366,6 @@ fn pause(block: &Block, tool: u32) -> Option<Pause> {
         Flow::ToolChange => Some(Pause::ToolChange(tool)),
     }
 }
+
+#[cfg(test)]
+mod tests;

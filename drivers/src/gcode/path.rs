@@ -49,14 +49,14 @@ impl Path {
             arc: None,
             axes: block.modal.plane.axes(),
         };
-        for axis in 0..3 {
+        for (axis, from) in from.iter().enumerate() {
             let Some(value) = block.axis(axis).map(|it| it * block.unit()) else { continue };
             if block.modal.relative {
-                path.to[axis] = from[axis].map(|it| it + value);
+                path.to[axis] = from.map(|it| it + value);
                 path.delta[axis] = Some(value);
             } else {
                 path.to[axis] = Some(value);
-                path.delta[axis] = from[axis].map(|it| value - it);
+                path.delta[axis] = from.map(|it| value - it);
             }
         }
         path

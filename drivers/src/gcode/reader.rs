@@ -94,9 +94,10 @@ impl Reader {
 pub fn read_anything(bytes: &[u8]) {
     let mut reader = Reader::new(79);
     let mut lines = super::lines::Lines::default();
-    let mut read = |number, raw: &[u8]| match reader.read(number, raw) {
-        Ok(Some(line)) => assert!(!line.text.is_empty() && line.text.len() <= 79),
-        Ok(None) | Err(_) => (),
+    let mut read = |number, raw: &[u8]| {
+        if let Ok(Some(line)) = reader.read(number, raw) {
+            assert!(!line.text.is_empty() && line.text.len() <= 79);
+        }
     };
     lines.push(bytes, &mut read);
     lines.end(&mut read);
