@@ -6,7 +6,7 @@
 //! ```
 //!
 //! ```text
-//!  header: magic | format u32 | size u32 | first u64 | made_ms u64 | chain 32 | … | crc32c u32
+//!  header: magic | format u32 | size u32 | first u64 | chain 32 | … | crc32c u32
 //!  footer: magic | last u64 | chain 32 | blake3 of everything before it, 32 | … | crc32c u32
 //! ```
 //!
@@ -48,8 +48,6 @@ pub(super) struct Header {
     pub size: usize,
     /// The number of its first record.
     pub first: u64,
-    /// When it was made, milliseconds since 1970.
-    pub made_ms: u64,
     /// The chain before its first record.
     pub chain: Chain,
 }
@@ -106,8 +104,7 @@ impl Header {
         let size = u32::try_from(self.size).expect("segments are at most MAX_SIZE");
         bytes[12..16].copy_from_slice(&size.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
-        bytes[24..32].copy_from_slice(&self.made_ms.to_le_bytes());
-        bytes[32..64].copy_from_slice(&self.chain);
+        bytes[24..56].copy_from_slice(&self.chain);
         sign(&mut bytes);
         bytes
     }
@@ -120,8 +117,7 @@ impl Header {
             format: u32_at(bytes, 8),
             size,
             first: u64_at(bytes, 16),
-            made_ms: u64_at(bytes, 24),
-            chain: chain_at(bytes, 32),
+            chain: chain_at(bytes, 24),
         })
     }
 }
@@ -229,7 +225,7 @@ mod tests {
     const BODY: &[u8] = b"{\"an\":\"entry\"}";
 
     fn header() -> Header {
-        Header { format: FORMAT, size: 4096, first: 41, made_ms: 5, chain: [9; 32] }
+        Header { format: FORMAT, size: 4096, first: 41, chain: [9; 32] }
     }
 
     /// A segment of batches of the given lengths.
