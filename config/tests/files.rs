@@ -104,3 +104,43 @@ fn a_workshop_is_read_as_it_was_declared() {
     assert!(laser.laser && !mill.laser);
     assert_eq!(trainer.port, Port::Sim("grbl".into()));
 }
+
+#[test]
+fn a_file_with_every_place_named_is_read_exactly() {
+    let text = r#"
+[daemon]
+state_dir = "/srv/shop"
+socket = "/srv/shop/headstock.sock"
+[web]
+listen = "127.0.0.1:0"        # port 0 picks one
+[[machine]]
+id = "mill"
+driver = "grbl"
+port = "/path/to/tty"
+baud = 115200
+"#;
+    let settings = parse(text, "headstock.toml", DRIVERS).unwrap();
+    assert_eq!(settings.daemon.state_dir, Some("/srv/shop".into()));
+    assert_eq!(settings.daemon.socket, Some("/srv/shop/headstock.sock".into()));
+    assert_eq!(settings.web.listen.to_string(), "127.0.0.1:0");
+    assert_eq!(settings.machines[0].port, Port::Path("/path/to/tty".into()));
+    assert_eq!((settings.machines[0].baud, settings.machines[0].name.as_str()), (115_200, "mill"));
+}
+
+#[test]
+fn a_problem_can_be_told_to_a_program() {
+    let problems = parse("[web]\nlisen = 1\n", "headstock.toml", DRIVERS).unwrap_err();
+    assert_eq!(
+        serde_json::to_value(&problems).unwrap(),
+        serde_json::json!([{
+            "code": "config.key.unknown",
+            "file": "headstock.toml",
+            "line": 2,
+            "column": 1,
+            "key": "web.lisen",
+            "message": "`[web]`: unknown key `lisen`",
+            "accepted": "listen, allow_network, max_upload_bytes",
+            "hint": "did you mean `listen`?",
+        }])
+    );
+}
