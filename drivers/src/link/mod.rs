@@ -48,14 +48,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use headstock_config::machine::Machine;
+use headstock_config::machine::{Machine, Port};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use self::failure::Why;
 pub use self::failure::{LostError, OpenError};
 use self::identity::{Identity, Sysfs};
 use self::pace::Pace;
 use self::serial::Tty;
+use crate::grbl::sim::{self, Sim};
 
 /// An open link to one device.
 #[derive(Debug)]
@@ -65,6 +67,8 @@ pub struct Link {
     identity: Option<Identity>,
     // Held for a few instructions, never across an await.
     pace: Mutex<Pace>,
+    /// Lives as long as the link to it.
+    _pretend: Option<Sim>,
 }
 
 impl Link {
@@ -85,14 +89,19 @@ impl Link {
         known: Option<&Identity>,
     ) -> Result<Self, OpenError> {
         let failed = |port: String, why| OpenError { machine: machine.id.clone(), port, why };
-        let path = serial::locate(sysfs, &machine.port, known)
-            .map_err(|why| failed(machine.port.to_string(), why))?;
+        let pretend =
+            pretend(&machine.port).map_err(|why| failed(machine.port.to_string(), why))?;
+        let path = match &pretend {
+            Some(sim) => sim.path(),
+            None => serial::locate(sysfs, &machine.port, known)
+                .map_err(|why| failed(machine.port.to_string(), why))?,
+        };
         let tty = serial::open(sysfs, &path, machine.baud, machine.dtr)
             .and_then(|tty| Ok(os::watch(tty)?))
             .map_err(|why| failed(path.display().to_string(), why))?;
         let identity = sysfs.identity(&path);
         let pace = Mutex::new(Pace::new(Instant::now(), machine.baud));
-        Ok(Self { tty, path, identity, pace })
+        Ok(Self { tty, path, identity, pace, _pretend: pretend })
     }
 
     /// The device node that was opened.
@@ -195,6 +204,15 @@ impl Link {
     }
 }
 
+/// Switches a pretend device on, if the port is one.
+fn pretend(port: &Port) -> Result<Option<Sim>, Why> {
+    match port {
+        Port::Sim(name) if name == "grbl" => Ok(Some(sim::start(sim::Options::default())?)),
+        Port::Sim(name) => Err(Why::NoSim(name.clone())),
+        Port::Path(_) | Port::Udev(_) => Ok(None),
+    }
+}
+
 fn is_for_later(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
@@ -205,11 +223,8 @@ mod tests {
     use std::os::fd::OwnedFd;
     use std::time::Duration;
 
-    use headstock_config::explain::Explain;
-    use headstock_config::machine::Port;
-
-    use super::failure::Why;
     use super::*;
+    use headstock_config::explain::Explain;
 
     fn machine(path: &Path) -> Machine {
         declared(Port::Path(path.to_owned()))
@@ -317,6 +332,20 @@ mod tests {
             let other = Link::open(&machine(path), None).unwrap_err();
             assert!(matches!(other.why, Why::NotSerial), "{other:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_pretend_device_is_opened_by_its_name_and_answers() {
+        let link = Link::open(&declared(Port::Sim("grbl".into())), None).unwrap();
+        let (mut buffer, mut got) = ([0; 256], String::new());
+        link.try_write_urgent(Instant::now(), b"?").unwrap();
+        while !got.contains('>') {
+            let read = link.readable_read(&mut buffer).await.unwrap();
+            got += &String::from_utf8_lossy(&buffer[..read]);
+        }
+        assert!(got.contains("<Idle|MPos:0.000,0.000,0.000|Bf:15,128|FS:0,0"), "{got}");
+        let other = Link::open(&declared(Port::Sim("lathe".into())), None).unwrap_err();
+        assert!(matches!(other.why, Why::NoSim(_)));
     }
 
     #[test]
