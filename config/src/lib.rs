@@ -15,6 +15,7 @@ pub mod job;
 pub mod ledger;
 pub mod load;
 pub mod machine;
+pub mod moment;
 pub mod people;
 pub mod places;
 pub mod preflight;
