@@ -18,6 +18,9 @@ use warp::http::{Method, Response};
 /// What a request was: method, path with query, body.
 type Asked = (String, String, Vec<u8>);
 
+/// What the server answers to a request, counted from 0, for a path: status and body.
+type Answers = dyn Fn(usize, &str) -> (u16, String) + Send + Sync;
+
 /// A server that stands in for the daemon.
 struct Door {
     folder: TempDir,
@@ -27,7 +30,7 @@ struct Door {
 }
 
 impl Door {
-    /// Opens a server that answers each request, counted from 0, with what `answer` says.
+    /// Opens a server that answers each request with what `answer` says.
     fn open(answer: impl Fn(usize, &str) -> (u16, String) + Send + Sync + 'static) -> Self {
         let folder = TempDir::new().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -68,7 +71,7 @@ impl Drop for Door {
 
 fn routes(
     book: Arc<Mutex<Vec<Asked>>>,
-    answer: Arc<dyn Fn(usize, &str) -> (u16, String) + Send + Sync>,
+    answer: Arc<Answers>,
 ) -> impl Filter<Extract = (Response<String>,), Error = warp::Rejection> + Clone {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::method().and(warp::path::full()).and(query).and(warp::body::bytes()).map(

@@ -30,8 +30,8 @@ pub struct Args {
 /// Flags that every verb takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Common {
-    /// The daemon's Unix socket [default: where the configuration says, or the first found of
-    /// /run/headstock, $XDG_RUNTIME_DIR and ~/.local/state/headstock]
+    /// The daemon's Unix socket [default: where --config says, else the first there is:
+    /// /run/headstock/headstock.sock, the one below ~/.local/state, where /etc/headstock says]
     #[arg(
         long,
         global = true,
@@ -112,6 +112,8 @@ pub enum Verb {
         #[command(subcommand)]
         what: ConfigVerb,
     },
+    /// Look the box over: configuration, folders, daemon, ports (exit code 1 if something is bad)
+    Doctor,
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -176,6 +178,14 @@ pub enum JobVerb {
         /// Then watch it
         #[arg(long)]
         watch: bool,
+    },
+    /// Check a file against a machine without making a job (exit code 5 if something blocks)
+    Check {
+        /// The machine's id
+        machine: String,
+        /// A file's id, or the path of a file, which is uploaded first
+        #[arg(value_name = "FILE_ID|PATH")]
+        file: String,
     },
     /// List jobs, newest first
     List {

@@ -38,6 +38,7 @@ type Body = UnsyncBoxBody<Bytes, io::Error>;
 /// Asks the daemon behind one socket. Paths are below `/api/v1/`.
 pub(super) struct Client {
     socket: PathBuf,
+    patience: Duration,
     runtime: Runtime,
 }
 
@@ -49,7 +50,12 @@ impl Client {
             let means = "nothing was sent";
             Trouble::new(Exit::Failed, "cli.runtime", error, means, "check the limits of this user")
         })?;
-        Ok(Self { socket, runtime })
+        Ok(Self { socket, patience: PATIENCE, runtime })
+    }
+
+    /// The same, waiting at most this long for an answer.
+    pub(super) fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// `GET`.
@@ -84,7 +90,7 @@ impl Client {
         }
         let body = Full::from(json.unwrap_or_default()).map_err(|never| match never {});
         let request = finish(request, body.boxed_unsync());
-        let answer = self.within(PATIENCE, async {
+        let answer = self.within(self.patience, async {
             let answer = self.send(request).await?;
             answer
                 .into_body()

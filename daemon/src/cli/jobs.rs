@@ -4,6 +4,7 @@ use std::path::Path;
 
 use headstock_config::api::{Decide, Decided, JobView, StartJob};
 use headstock_config::job::Decision;
+use headstock_config::preflight::Finding;
 use headstock_tui::view;
 use serde::Serialize;
 use serde::de::IgnoredAny;
@@ -21,6 +22,7 @@ pub(super) fn job(call: &Call, what: JobVerb) -> Result<Exit, Trouble> {
             call.show(&view, view::jobs::progress_plain);
             if watch { watch::job(call, &view.job.id) } else { Ok(Exit::Done) }
         }
+        JobVerb::Check { machine, file } => check(call, &machine, &file),
         JobVerb::List { machine, state, limit } => {
             let jobs: Vec<JobView> = call.client.get(&list_path(machine, state, limit))?;
             call.show(&jobs[..], view::jobs::list);
@@ -60,12 +62,28 @@ fn list_path(machine: Option<String>, state: Option<String>, limit: u32) -> Stri
 
 /// Makes a job of a stored file, or of a file of this box, which is uploaded first.
 fn start(call: &Call, machine: String, file: &str, dry_run: bool) -> Result<JobView, Trouble> {
-    let file = if is_file_id(file) {
-        file.to_owned()
-    } else {
-        files::send(call, Path::new(file), None)?.id
-    };
+    let file = stored(call, file)?;
     call.client.post("jobs", &StartJob { machine, file, dry_run })
+}
+
+/// What stands against a job, without making one.
+fn check(call: &Call, machine: &str, file: &str) -> Result<Exit, Trouble> {
+    let file = stored(call, file)?;
+    let path = format!("files/{}/preflight?machine={}", encoded(&file), encoded(machine));
+    let findings: Vec<Finding> = call.client.get(&path)?;
+    call.show(&findings[..], |it| match it {
+        [] => "nothing stands against it".to_owned(),
+        findings => view::findings::list(findings),
+    });
+    Ok(if findings.iter().any(|it| it.blocks) { Exit::Refused } else { Exit::Done })
+}
+
+/// The id of a stored file; a file of this box is stored first.
+fn stored(call: &Call, file: &str) -> Result<String, Trouble> {
+    if is_file_id(file) {
+        return Ok(file.to_owned());
+    }
+    Ok(files::send(call, Path::new(file), None)?.id)
 }
 
 /// Ids have 16 hexadecimal digits. A file of that very name is meant by `./NAME`.

@@ -14,6 +14,7 @@ pub mod exit;
 
 mod client;
 mod config;
+mod doctor;
 mod events;
 mod files;
 mod jobs;
@@ -61,6 +62,7 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Events(wanted) => events::events(&call()?, &wanted),
         Verb::Token { what } => tokens::token(&call()?, what),
         Verb::Config { what } => config::config(&what, common.config.as_deref(), common.json),
+        Verb::Doctor => doctor::doctor(&common),
         Verb::Completions { shell } => {
             say::bytes(&completions(shell));
             Ok(Exit::Done)

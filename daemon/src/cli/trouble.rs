@@ -4,7 +4,10 @@ use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use headstock_config::api::{ApiError, ErrorBody};
+use headstock_config::preflight::Finding;
+use headstock_tui::view::findings;
 use headstock_tui::words::{plain, rfc3339};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::exit::Exit;
@@ -75,6 +78,10 @@ impl Trouble {
                 text.push_str(&format!("\n  {name} {}", plain(what)));
             }
         }
+        if let Ok(findings) = Vec::<Finding>::deserialize(details) {
+            text.push_str(&format!("\n{}", findings::list(&findings).trim_end()));
+            return text;
+        }
         for detail in details.as_array().into_iter().flatten() {
             text.push_str(&format!("\n  - {}", plain(&told(detail))));
         }
@@ -88,18 +95,13 @@ impl Trouble {
     }
 }
 
-/// One detail: a sentence, or a finding with its line.
+/// One detail: a sentence, or a shape as it is.
 fn told(detail: &Value) -> String {
-    let text = ["text", "message"].iter().find_map(|key| detail.get(key)?.as_str());
-    match (text, detail.get("line").and_then(Value::as_u64)) {
-        (Some(text), Some(line)) if line > 0 => format!("line {line}: {text}"),
-        (Some(text), _) => text.to_owned(),
-        (None, _) => detail.as_str().map_or_else(|| detail.to_string(), str::to_owned),
-    }
+    detail.as_str().map_or_else(|| detail.to_string(), str::to_owned)
 }
 
 /// Milliseconds since 1970; 0 on a box whose clock is before that.
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -121,7 +123,8 @@ mod tests {
 
     const BODY: &str = r#"{"error":{"code":"job.preflight","message":"`b.nc` cannot run on `mill`",
         "means":"the job was not made","try":"move the work offset",
-        "details":[{"text":"X reaches 310","line":42},"not homed"],
+        "details":[{"code":"preflight.x","text":"X reaches 310","line":42,"means":"it hits",
+        "remedy":"move it","blocks":true}],
         "timestamp":"2026-11-03T14:02:11.250Z","requestId":"r1"}}"#;
 
     #[test]
@@ -132,8 +135,9 @@ mod tests {
 `b.nc` cannot run on `mill` [job.preflight]
   means: the job was not made
   try:   move the work offset
-  - line 42: X reaches 310
-  - not homed";
+blocks  line 42: X reaches 310 [preflight.x]
+        means: it hits
+        try:   move it";
         assert_eq!(trouble.render(), expected);
     }
 

@@ -2,6 +2,7 @@
 
 pub mod entries;
 pub mod files;
+pub mod findings;
 pub mod house;
 pub mod jobs;
 pub mod machines;
