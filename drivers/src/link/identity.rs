@@ -162,3 +162,132 @@ fn word(file: &Path) -> Option<String> {
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A folder that looks like `/sys` and `/dev`.
+    pub(crate) struct Tree {
+        _folder: tempfile::TempDir,
+        pub(crate) sysfs: Sysfs,
+    }
+
+    impl Tree {
+        pub(crate) fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            // The system's folder for temporary files may itself be a link.
+            let root = fs::canonicalize(folder.path()).unwrap();
+            let sysfs = Sysfs { sys: root.join("sys"), dev: root.join("dev") };
+            fs::create_dir_all(sysfs.sys.join("class/tty")).unwrap();
+            fs::create_dir_all(sysfs.dev.join("serial/by-id")).unwrap();
+            Self { _folder: folder, sysfs }
+        }
+
+        /// Plugs an adapter into a socket: `socket` like `1-1.2`.
+        pub(crate) fn plug(&self, tty: &str, socket: &str, serial: Option<&str>) {
+            let usb = self.sysfs.sys.join("devices/pci0/usb1").join(socket);
+            let port = usb.join(format!("{socket}:1.0")).join(tty);
+            fs::create_dir_all(&port).unwrap();
+            fs::write(usb.join("idVendor"), "1a86\n").unwrap();
+            fs::write(usb.join("idProduct"), "7523\n").unwrap();
+            fs::write(usb.join("product"), "USB Serial\n").unwrap();
+            fs::write(usb.join(format!("{socket}:1.0/bInterfaceNumber")), "00\n").unwrap();
+            if let Some(serial) = serial {
+                fs::write(usb.join("serial"), format!("{serial}\n")).unwrap();
+            }
+            let class = self.sysfs.sys.join("class/tty").join(tty);
+            fs::create_dir_all(&class).unwrap();
+            symlink(&port, class.join("device")).unwrap();
+            fs::write(self.sysfs.dev.join(tty), "").unwrap();
+        }
+
+        pub(crate) fn unplug(&self, tty: &str, socket: &str) {
+            fs::remove_dir_all(self.sysfs.sys.join("class/tty").join(tty)).unwrap();
+            fs::remove_dir_all(self.sysfs.sys.join("devices/pci0/usb1").join(socket)).unwrap();
+            fs::remove_file(self.sysfs.dev.join(tty)).unwrap();
+        }
+
+        pub(crate) fn node(&self, tty: &str) -> PathBuf {
+            self.sysfs.dev.join(tty)
+        }
+    }
+
+    #[test]
+    fn the_attributes_of_a_port_are_found_above_it() {
+        let tree = Tree::new();
+        tree.plug("ttyUSB0", "1-1.2", Some("A50285BI"));
+        let identity = tree.sysfs.identity(&tree.node("ttyUSB0")).unwrap();
+        assert_eq!(
+            identity,
+            Identity {
+                vid: "1a86".into(),
+                pid: "7523".into(),
+                serial: Some("A50285BI".into()),
+                interface: Some("00".into()),
+                socket: "1-1.2".into(),
+                label: "USB Serial".into(),
+            }
+        );
+        assert_eq!(tree.sysfs.identity(&tree.node("ttyS0")), None);
+    }
+
+    #[test]
+    fn attributes_that_are_not_given_are_not_asked_about() {
+        let tree = Tree::new();
+        tree.plug("ttyUSB0", "1-1", Some("ONE"));
+        tree.plug("ttyUSB1", "1-2", Some("TWO"));
+        let wanted = |vid: &str, serial: Option<&str>| UdevMatch {
+            vid: Some(vid.into()),
+            pid: None,
+            serial: serial.map(Into::into),
+        };
+        assert_eq!(tree.sysfs.find(&wanted("1A86", None)).len(), 2);
+        assert_eq!(tree.sysfs.find(&wanted("1a86", Some("two"))), [tree.node("ttyUSB1")]);
+        assert_eq!(tree.sysfs.find(&wanted("0403", None)).len(), 0);
+    }
+
+    #[test]
+    fn a_device_that_comes_back_under_another_name_is_found_again() {
+        let tree = Tree::new();
+        tree.plug("ttyUSB0", "1-1", Some("ONE"));
+        tree.plug("ttyUSB1", "1-2", Some("TWO"));
+        let known = tree.sysfs.identity(&tree.node("ttyUSB0")).unwrap();
+        tree.unplug("ttyUSB0", "1-1");
+        assert_eq!(tree.sysfs.same_device(&known), None);
+        tree.plug("ttyUSB2", "1-3", Some("ONE"));
+        assert_eq!(tree.sysfs.same_device(&known), Some(tree.node("ttyUSB2")));
+    }
+
+    #[test]
+    fn twins_without_serial_numbers_are_told_apart_by_their_sockets() {
+        let tree = Tree::new();
+        tree.plug("ttyUSB0", "1-1", None);
+        let known = tree.sysfs.identity(&tree.node("ttyUSB0")).unwrap();
+        tree.unplug("ttyUSB0", "1-1");
+        tree.plug("ttyUSB1", "1-4", None);
+        assert_eq!(tree.sysfs.same_device(&known), Some(tree.node("ttyUSB1")));
+        tree.plug("ttyUSB2", "1-1", None);
+        assert_eq!(tree.sysfs.same_device(&known), Some(tree.node("ttyUSB2")));
+        tree.unplug("ttyUSB2", "1-1");
+        tree.plug("ttyUSB3", "1-5", None);
+        assert_eq!(tree.sysfs.same_device(&known), None);
+    }
+
+    #[test]
+    fn ports_are_listed_with_the_name_that_stays_and_without_empty_sockets() {
+        let tree = Tree::new();
+        tree.plug("ttyUSB0", "1-1", Some("ONE"));
+        let class = tree.sysfs.sys.join("class/tty/ttyS0");
+        fs::create_dir_all(class.join("device")).unwrap();
+        fs::write(class.join("type"), "0\n").unwrap();
+        fs::write(tree.node("ttyS0"), "").unwrap();
+        let by_id = tree.sysfs.dev.join("serial/by-id/usb-1a86-if00-port0");
+        symlink("../../ttyUSB0", &by_id).unwrap();
+        let all = tree.sysfs.list();
+        assert_eq!(all.len(), 1, "{all:?}");
+        assert_eq!((&all[0].path, &all[0].by_id), (&tree.node("ttyUSB0"), &Some(by_id)));
+    }
+}

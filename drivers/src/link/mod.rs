@@ -41,6 +41,7 @@ pub mod os;
 pub mod pace;
 pub mod retry;
 mod serial;
+pub mod trace;
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -57,6 +58,7 @@ pub use self::failure::{LostError, OpenError};
 use self::identity::{Identity, Sysfs};
 use self::pace::Pace;
 use self::serial::Tty;
+use self::trace::{Direction, Recorder};
 use crate::grbl::sim::{self, Sim};
 
 /// An open link to one device.
@@ -67,6 +69,7 @@ pub struct Link {
     identity: Option<Identity>,
     // Held for a few instructions, never across an await.
     pace: Mutex<Pace>,
+    recorder: Option<Mutex<Recorder>>,
     /// Lives as long as the link to it.
     _pretend: Option<Sim>,
 }
@@ -101,7 +104,13 @@ impl Link {
             .map_err(|why| failed(path.display().to_string(), why))?;
         let identity = sysfs.identity(&path);
         let pace = Mutex::new(Pace::new(Instant::now(), machine.baud));
-        Ok(Self { tty, path, identity, pace, _pretend: pretend })
+        Ok(Self { tty, path, identity, pace, recorder: None, _pretend: pretend })
+    }
+
+    /// The same link, with everything that goes over it written down.
+    #[must_use]
+    pub fn recorded(self, recorder: Recorder) -> Self {
+        Self { recorder: Some(Mutex::new(recorder)), ..self }
     }
 
     /// The device node that was opened.
@@ -139,17 +148,23 @@ impl Link {
         let mut pace = self.pace();
         pace.queued(now, os::queued_output(self.tty.get_ref().file().as_fd()));
         let some = &bytes[..bytes.len().min(pace.room(now))];
-        self.put(now, &mut pace, some)
+        self.put(now, &mut pace, Direction::Out, some)
     }
 
     /// Writes realtime bytes ahead of everything that has not been written yet, and says how
     /// many: fewer than given only if the kernel takes no more, in which case
     /// [`room_comes`](Self::room_comes) says when to go on. Never waits.
     pub fn try_write_urgent(&self, now: Instant, bytes: &[u8]) -> io::Result<usize> {
-        self.put(now, &mut self.pace(), bytes)
+        self.put(now, &mut self.pace(), Direction::Urgent, bytes)
     }
 
-    fn put(&self, now: Instant, pace: &mut Pace, bytes: &[u8]) -> io::Result<usize> {
+    fn put(
+        &self,
+        now: Instant,
+        pace: &mut Pace,
+        direction: Direction,
+        bytes: &[u8],
+    ) -> io::Result<usize> {
         if bytes.is_empty() {
             return Ok(0);
         }
@@ -165,6 +180,7 @@ impl Link {
             tried => tried?,
         };
         pace.wrote(now, written);
+        self.note(now, direction, &bytes[..written]);
         Ok(written)
     }
 
@@ -200,7 +216,17 @@ impl Link {
                 read => read,
             })
             .await?;
+        self.note(Instant::now(), Direction::In, &buffer[..read]);
         if read == 0 { Err(failure::gone()) } else { Ok(read) }
+    }
+
+    fn note(&self, now: Instant, direction: Direction, bytes: &[u8]) {
+        if let Some(recorder) = &self.recorder
+            && !bytes.is_empty()
+        {
+            let mut recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
+            recorder.note(now, direction, bytes);
+        }
     }
 }
 
@@ -288,6 +314,24 @@ mod tests {
             got.extend_from_slice(&buffer[..read]);
         }
         assert!(got.ends_with(b"x!?"));
+    }
+
+    #[tokio::test]
+    async fn a_recorded_link_leaves_a_trace_of_both_directions() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("mill.trace");
+        let (link, mut far) = pair();
+        let link = link.recorded(Recorder::create(&file).unwrap());
+        link.try_write(Instant::now(), b"G0X1\n").unwrap();
+        link.try_write_urgent(Instant::now(), b"?").unwrap();
+        far.write_all(b"ok\r\n").unwrap();
+        link.readable_read(&mut [0; 64]).await.unwrap();
+        drop(link);
+        let steps = trace::read(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let told: Vec<_> = steps.iter().map(|it| (it.direction, it.bytes.as_slice())).collect();
+        let want: [(Direction, &[u8]); 3] =
+            [(Direction::Out, b"G0X1\n"), (Direction::Urgent, b"?"), (Direction::In, b"ok\r\n")];
+        assert_eq!(told, want);
     }
 
     #[tokio::test]

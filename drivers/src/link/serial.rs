@@ -155,3 +155,37 @@ fn hasten(sysfs: &Sysfs, node: &Path, terminal: BorrowedFd<'_>) {
         os::low_latency(terminal).ok();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::identity::tests::Tree;
+    use super::*;
+
+    #[test]
+    fn a_plain_path_leads_to_the_device_that_was_there_before() {
+        let tree = Tree::new();
+        tree.plug("ttyUSB0", "1-1", Some("MILL"));
+        let path = Port::Path(tree.node("ttyUSB0"));
+        let known = tree.sysfs.identity(&tree.node("ttyUSB0"));
+        assert_eq!(locate(&tree.sysfs, &path, None).unwrap(), tree.node("ttyUSB0"));
+        tree.unplug("ttyUSB0", "1-1");
+        assert_eq!(locate(&tree.sysfs, &path, known.as_ref()).unwrap(), tree.node("ttyUSB0"));
+        tree.plug("ttyUSB0", "1-1", Some("LATHE"));
+        let stranger = locate(&tree.sysfs, &path, known.as_ref()).unwrap_err();
+        assert!(matches!(stranger, Why::Stranger(_)), "{stranger:?}");
+        tree.plug("ttyUSB1", "1-2", Some("MILL"));
+        assert_eq!(locate(&tree.sysfs, &path, known.as_ref()).unwrap(), tree.node("ttyUSB1"));
+    }
+
+    #[test]
+    fn attributes_that_two_devices_have_are_too_few() {
+        let tree = Tree::new();
+        let port = Port::Udev(UdevMatch { vid: Some("1a86".into()), ..UdevMatch::default() });
+        assert!(matches!(locate(&tree.sysfs, &port, None), Err(Why::NoMatch)));
+        tree.plug("ttyUSB0", "1-1", None);
+        assert_eq!(locate(&tree.sysfs, &port, None).unwrap(), tree.node("ttyUSB0"));
+        tree.plug("ttyUSB1", "1-2", None);
+        let several = locate(&tree.sysfs, &port, None).unwrap_err();
+        assert!(several.to_string().starts_with("2 devices have these attributes: "), "{several}");
+    }
+}
