@@ -1,0 +1,114 @@
+//! The state, kept between runs so that the journal need not be read from its beginning.
+//!
+//! ```text
+//!  journal --catch_up--> State --save--> sled     the next run: sled --open--> State --catch_up--> …
+//!                                          |
+//!              error, panic, no answer, wrong sum, other version: set aside, begin empty
+//! ```
+//!
+//! A view, not a record: sled 0.34 does not sync what it says it has flushed, so after a power
+//! cut it may be old, wrong or unreadable. Old is caught up, wrong and unreadable are thrown away;
+//! what it says is never believed against the journal. Nothing here can keep the house from
+//! opening. This is the only place that knows sled.
+//!
+//! Invariant: everything in sled is the fold of the journal up to the `applied` beside it, because
+//! both change in one batch; a sum over all keys and values says whether that is still so.
+
+mod fold;
+mod guard;
+mod keys;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::path::Path;
+
+use headstock_config::job::Job;
+use headstock_config::ledger::{Changed, Entry, Fact, State, job_number};
+
+pub use crate::store::fold::{FoldError, digest, self_test};
+use crate::store::view::View;
+
+/// Finished jobs that a [`State`] holds; older ones are read with [`Store::jobs`].
+pub const FINISHED_JOBS: usize = 500;
+
+/// The view on disk; without one if none could be opened, and then everything is in memory only.
+#[derive(Debug)]
+pub struct Store {
+    view: Option<View>,
+}
+
+impl Store {
+    /// Opens the view in this folder and reads the state from it. What cannot be used is set
+    /// aside as `<folder>.bad.<milliseconds>`; the state is then empty, for
+    /// [`catch_up`](Self::catch_up) to fill.
+    pub fn open(folder: &Path) -> (Self, State) {
+        match guard::open(folder) {
+            Some((view, state)) => (Self { view: Some(view) }, state),
+            None => (Self { view: None }, State::default()),
+        }
+    }
+
+    /// Folds one entry into the state and says what it changed. Brings an old job back into the
+    /// state first, if the entry is about one.
+    pub fn fold(&self, state: &mut State, entry: &Entry) -> Vec<Changed> {
+        if let Fact::Job { job, .. } = &entry.fact
+            && let Some(number) = job_number(job)
+            && !state.jobs.contains_key(&number)
+            && let Some(job) = self.view.as_ref().and_then(|it| it.job(number))
+        {
+            state.jobs.insert(number, job);
+        }
+        state.apply(entry)
+    }
+
+    /// Writes what has changed, all of it or nothing, and lets go of old finished jobs. Does not
+    /// wait for the disk. A view that cannot be written is given up until the next start.
+    pub fn save(&mut self, state: &mut State, changed: &[Changed]) {
+        if let Some(view) = &mut self.view
+            && let Err(error) = view.save(state, changed)
+        {
+            tracing::error!(%error, "the stored state cannot be written; history beyond the latest \
+                {FINISHED_JOBS} finished jobs is out of reach until the next start");
+            self.view = None;
+        }
+        // Without a view they would be gone.
+        if self.view.is_some() {
+            trim(state);
+        }
+    }
+
+    /// Up to `limit` jobs with numbers below `before` (all of them if `None`), newest first.
+    pub fn jobs(&self, state: &State, before: Option<u64>, limit: usize) -> Vec<Job> {
+        let before = before.unwrap_or(u64::MAX);
+        let stored = self.view.iter().flat_map(|it| it.finished(before));
+        let older = stored.filter(|(number, _)| !state.jobs.contains_key(number)).take(limit);
+        let held = state.jobs.range(..before).rev().take(limit);
+        let mut all: Vec<(u64, Job)> = held.map(|(number, job)| (*number, job.clone())).collect();
+        all.extend(older);
+        all.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
+        all.into_iter().take(limit).map(|(_, job)| job).collect()
+    }
+
+    /// One job, old or new.
+    pub fn job(&self, state: &State, id: &str) -> Option<Job> {
+        let number = job_number(id)?;
+        let held = state.jobs.get(&number).cloned();
+        held.or_else(|| self.view.as_ref()?.job(number))
+    }
+
+    /// Waits until everything has been handed to the disk. For an end in order.
+    pub fn close(self) {
+        if let Some(view) = self.view {
+            view.flush();
+        }
+    }
+}
+
+/// Lets go of all finished jobs but the newest [`FINISHED_JOBS`].
+fn trim(state: &mut State) {
+    let finished = || state.jobs.iter().filter(|(_, job)| job.state.over());
+    if let Some(oldest) = finished().map(|(number, _)| *number).rev().nth(FINISHED_JOBS - 1) {
+        state.jobs.retain(|number, job| !job.state.over() || *number >= oldest);
+    }
+}
