@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may say what it expects with unwrap")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -307,4 +308,26 @@ fn the_example_that_is_shown_passes_its_own_check() {
         .output()
         .unwrap();
     assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
+}
+
+#[test]
+fn a_pretend_machine_runs_until_it_is_ended_and_tells_what_it_has_seen() {
+    let folder = TempDir::new().unwrap();
+    let port = folder.path().join("tty");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_headstock"))
+        .args(["sim", "grbl", "--time-scale", "0", "--json", "--pty"])
+        .arg(&port)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+    let opened: Value = serde_json::from_str(&told.next().unwrap().unwrap()).unwrap();
+    assert_eq!(opened["pty"], port.to_str().unwrap());
+    assert!(fs::symlink_metadata(&port).is_ok());
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    let seen: Value = serde_json::from_str(&told.next().unwrap().unwrap()).unwrap();
+    assert_eq!((&seen["lines"], &seen["overflowed_bytes"]), (&json!(0), &json!(0)));
+    assert!(child.wait().unwrap().success());
+    assert!(fs::symlink_metadata(&port).is_err(), "the link is left behind");
 }

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use headstock_config::job::Decision;
 use headstock_config::people::Role;
+use headstock_drivers::grbl::sim::Fault;
 use serde::de::DeserializeOwned;
 
 use super::exit;
@@ -114,6 +115,12 @@ pub enum Verb {
     },
     /// Look the box over: configuration, folders, daemon, ports (exit code 1 if something is bad)
     Doctor,
+    /// Run a pretend device alone, at the far end of a terminal of its own
+    Sim {
+        /// Which
+        #[command(subcommand)]
+        what: SimVerb,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -298,6 +305,47 @@ pub enum ConfigVerb {
     Check,
     /// Print a configuration with every key explained
     ShowExample,
+}
+
+/// The pretend devices.
+#[derive(Debug, Subcommand)]
+pub enum SimVerb {
+    /// A GRBL 1.1h with a planner, a receive buffer that overflows, and motion that takes time
+    Grbl(GrblWords),
+}
+
+/// How the pretend GRBL is made.
+#[derive(Debug, clap::Args)]
+pub struct GrblWords {
+    /// Where to put the link to its terminal
+    #[arg(long, value_name = "PATH")]
+    pub pty: PathBuf,
+    /// Motion runs this many times faster; 0: it takes no time
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = time_scale)]
+    pub time_scale: f64,
+    /// What goes wrong, and when: unplug@100, mute@2s+1.5s (unplug, power, garbage, reset, mute,
+    /// limit, door); may be given several times
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<Fault>,
+    /// Bytes of its receive buffer
+    #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = rx_bytes)]
+    pub rx: usize,
+    /// Reports carry line numbers, as builds with USE_LINE_NUMBERS do
+    #[arg(long)]
+    pub line_numbers: bool,
+    /// Seed of what is random
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+fn time_scale(text: &str) -> Result<f64, String> {
+    let scale = text.parse().ok().filter(|it| (0.0..=1e6).contains(it));
+    scale.ok_or_else(|| "a number from 0 to 1000000 is accepted".into())
+}
+
+fn rx_bytes(text: &str) -> Result<usize, String> {
+    let bytes = text.parse().ok().filter(|it| (80..=65_536).contains(it));
+    bytes.ok_or_else(|| "a number from 80 to 65536 is accepted".into())
 }
 
 fn states() -> PossibleValuesParser {

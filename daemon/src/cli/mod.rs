@@ -21,6 +21,7 @@ mod jobs;
 mod machines;
 mod order;
 mod say;
+mod sim;
 mod socket;
 mod tokens;
 mod trouble;
@@ -63,6 +64,7 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Token { what } => tokens::token(&call()?, what),
         Verb::Config { what } => config::config(&what, common.config.as_deref(), common.json),
         Verb::Doctor => doctor::doctor(&common),
+        Verb::Sim { what } => sim::sim(what, common.json),
         Verb::Completions { shell } => {
             say::bytes(&completions(shell));
             Ok(Exit::Done)
