@@ -1,3 +1,294 @@
-//! GRBL 1.1 and its relatives grblHAL and FluidNC.
+//! GRBL 1.1 and its relatives: G-code over a serial line, one `ok` or `error:N` per line.
+//!
+//! ```text
+//!  greet ─ introduce ─┬─ commands ─> errands ──┐ one at a time
+//!                     ├─ program ──────────────┼─> stream ─> bytes     counted
+//!                     ├─ jog ──────────────────┘
+//!                     └─ stop, poll, overrides ────────────> urgent    not counted
+//!  hear ─ protocol ─> answers ─> stream, integrity, status ─> mode ─> events
+//! ```
+//!
+//! This file only divides the work; each part has a file with its own rules. What all keep:
+//! nothing goes out that the controller has no room for; nothing is sent on a connection that has
+//! not been looked at first; whatever arrives, nothing panics. Not here: how bytes travel
+//! (`crate::link`), where lines come from (`crate::gcode`), what a job is (the daemon).
 
+mod answers;
+mod commands;
+pub mod dialect;
+mod errand;
+mod integrity;
+mod introduce;
+mod jog;
+mod modal;
+mod mode;
+mod overrides;
+mod poll;
+mod program;
+pub mod protocol;
 pub mod sim;
+mod status;
+mod stop;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod toolchange;
+pub mod words;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use headstock_config::command::{Command, Stop};
+use headstock_config::event::{Cause, Event};
+use headstock_config::machine::{HoldMeans, Live, Machine, Mode, OnError, Progress, StopMeans};
+
+use self::dialect::Capabilities;
+use self::errand::Errand;
+use self::introduce::Introduction;
+use self::jog::Jogs;
+use self::modal::Modal;
+use self::overrides::Overrides;
+use self::poll::Poll;
+use self::program::Running;
+use self::status::Sight;
+use self::stop::{FEED_HOLD, Hold, Stopping};
+use self::stream::Stream;
+use crate::gcode::ProgramLine;
+use crate::{Driver, Outbox, Program, Refusal};
+
+/// One GRBL controller.
+#[derive(Debug)]
+pub struct Grbl {
+    setup: Setup,
+    /// The link is open.
+    open: bool,
+    /// The part of a line that has arrived.
+    partial: Vec<u8>,
+    it: Capabilities,
+    sight: Sight,
+    stream: Stream,
+    errands: VecDeque<Errand>,
+    /// `[GC:…]` of the question being answered.
+    heard_modal: Option<Modal>,
+    /// Something unreadable came while it was being answered.
+    heard_damage: bool,
+    intro: Introduction,
+    poll: Poll,
+    program: Option<Running>,
+    /// Of the running program, or the last one.
+    progress: Option<Progress>,
+    stopping: Option<Stopping>,
+    hold: Hold,
+    jogs: Jogs,
+    overrides: Overrides,
+    /// Homing since.
+    homing: Option<Instant>,
+    /// An alarm came while homing.
+    home_failed: bool,
+    /// Locked so that it answers nothing until a reset.
+    locked_silent: bool,
+    /// The alarm that locked it has lost steps.
+    lock_lost_position: bool,
+    /// It should answer and does not.
+    silent: bool,
+    /// Half a line may stand in its line buffer.
+    dirty: bool,
+    /// Reports in a row that showed rest with an answer missing.
+    answer_missing: u8,
+    /// The mode the house was told.
+    shown: Mode,
+    messages: answers::Messages,
+}
+
+/// What the configuration says.
+#[derive(Clone, Copy, Debug)]
+struct Setup {
+    laser: bool,
+    hold: HoldMeans,
+    stop: StopMeans,
+    on_error: OnError,
+    spinup_s: f64,
+    /// The link carries reports ten times a second without being felt.
+    fast_link: bool,
+}
+
+impl Grbl {
+    /// A driver for this machine, not connected yet.
+    pub fn new(machine: &Machine) -> Self {
+        Self::with(Setup {
+            laser: machine.laser,
+            hold: machine.hold,
+            stop: machine.stop,
+            on_error: machine.on_error,
+            spinup_s: machine.spinup_s,
+            fast_link: 200_000 <= machine.baud,
+        })
+    }
+
+    fn with(setup: Setup) -> Self {
+        Self {
+            setup,
+            open: false,
+            partial: Vec::new(),
+            it: Capabilities::default(),
+            sight: Sight::default(),
+            stream: Stream::default(),
+            errands: VecDeque::new(),
+            heard_modal: None,
+            heard_damage: false,
+            intro: Introduction::default(),
+            poll: Poll::default(),
+            program: None,
+            progress: None,
+            stopping: None,
+            hold: Hold::default(),
+            jogs: Jogs::default(),
+            overrides: Overrides::default(),
+            homing: None,
+            home_failed: false,
+            locked_silent: false,
+            lock_lost_position: false,
+            silent: false,
+            dirty: false,
+            answer_missing: 0,
+            shown: Mode::Offline,
+            messages: answers::Messages::default(),
+        }
+    }
+
+    fn is_laser(&self) -> bool {
+        self.setup.laser || self.it.controller.laser == Some(true)
+    }
+
+    /// After anything has changed: does what can be done now.
+    fn advance(&mut self, now: Instant, out: &mut Outbox) {
+        if !self.open {
+            return;
+        }
+        self.introduce(now);
+        self.send_errand(now, out);
+        self.send_jog(now, out);
+        self.send_program(now, out);
+        self.step_overrides(now, out);
+        self.show_mode(out);
+    }
+}
+
+impl Driver for Grbl {
+    fn greet(&mut self, now: Instant, out: &mut Outbox) {
+        *self = Self::with(self.setup);
+        self.open = true;
+        self.intro = Introduction::begin(now);
+        self.poll.ask(now, &[], out);
+        self.show_mode(out);
+    }
+
+    fn hear(&mut self, now: Instant, bytes: &[u8], out: &mut Outbox) {
+        if self.open {
+            self.take_bytes(now, bytes, out);
+            self.advance(now, out);
+        }
+    }
+
+    fn obey(&mut self, now: Instant, command: Command, out: &mut Outbox) -> Result<(), Refusal> {
+        let acts = command.acts();
+        let changes =
+            matches!(command, Command::Zero { .. } | Command::WorkOffset { .. } | Command::Reset);
+        let resumes = matches!(command, Command::Resume);
+        self.command(now, command, out)?;
+        if (acts || changes) && !resumes {
+            self.note_touched();
+        }
+        self.advance(now, out);
+        Ok(())
+    }
+
+    fn begin(&mut self, now: Instant, program: Program, out: &mut Outbox) -> Result<(), Refusal> {
+        self.begin_program(now, program, out)
+    }
+
+    fn appetite(&self) -> usize {
+        self.room_for_lines()
+    }
+
+    fn feed(&mut self, now: Instant, line: ProgramLine, out: &mut Outbox) {
+        if let Some(program) = &mut self.program {
+            program.queue.push_back(line);
+            self.send_program(now, out);
+        }
+    }
+
+    fn finish(&mut self, now: Instant, out: &mut Outbox) {
+        if let Some(program) = &mut self.program {
+            program.finished = true;
+            self.advance(now, out);
+        }
+    }
+
+    fn stop(&mut self, now: Instant, how: Stop, out: &mut Outbox) {
+        if self.open {
+            self.stop_by(now, how, out);
+            self.show_mode(out);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if !self.open {
+            return None;
+        }
+        [
+            self.poll_due(),
+            self.stop_deadline(),
+            self.override_deadline(),
+            self.intro.deadline(),
+            self.program_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn tick(&mut self, now: Instant, out: &mut Outbox) {
+        if !self.open {
+            return;
+        }
+        if self.poll_due().is_some_and(|due| due <= now) {
+            self.poll.ask(now, &[], out);
+        }
+        self.notice_silence(now, out);
+        self.stop_tick(now, out);
+        self.program_tick(now, out);
+        self.advance(now, out);
+    }
+
+    fn farewell(&mut self, _now: Instant, out: &mut Outbox) {
+        if self.program.is_some() {
+            out.urgent.push(FEED_HOLD);
+            self.lose_program(Cause::Closing, "the house is closing".into(), true, out);
+        }
+    }
+
+    fn cut(&mut self, _now: Instant, reason: &str, out: &mut Outbox) {
+        if let Some((cause, reason)) = self.stop_cut_off() {
+            out.events.push_back(Event::ProgramLost { cause, reason, position_kept: false });
+        }
+        self.lose_program(Cause::Link, format!("the link is lost: {reason}"), false, out);
+        if self.open {
+            self.open = false;
+            self.show_mode(out);
+            out.events.push_back(Event::Disconnected { reason: reason.into() });
+        }
+    }
+
+    fn live(&self) -> &Live {
+        &self.sight.live
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        self.progress
+    }
+
+    fn unanswered_bytes(&self) -> usize {
+        self.stream.bytes()
+    }
+}

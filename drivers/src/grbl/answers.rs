@@ -1,0 +1,298 @@
+//! What the controller says, and where it goes.
+//!
+//! Bytes become lines (`\n` or `\r` ends one), lines become replies, and each reply reaches the
+//! part that waits for it. What is unreadable is dropped and counted against the question being
+//! answered; what looks like a damaged *answer* while a program runs stops the program, for
+//! nobody can tell whether a line was accepted. A controller that should answer and does not is
+//! noticed here too.
+
+use std::time::{Duration, Instant};
+
+use headstock_config::event::{Cause, Check, Event};
+
+use super::Grbl;
+use super::integrity::Finding;
+use super::modal::Modal;
+use super::poll::{HOMING, SILENCE};
+use super::program::extra_answer;
+use super::protocol::{self, Reply, Report, State};
+use super::stream::What;
+use super::words;
+use crate::Outbox;
+
+/// Longer lines are no controller's; what came of one is dropped.
+const LONGEST: usize = 512;
+/// Rest with an answer missing for this long, plus what the line itself may take.
+const MISSING: Duration = Duration::from_secs(1);
+/// Without traffic for this long, every byte must have arrived.
+const SETTLED: Duration = Duration::from_millis(350);
+/// Messages passed on within ten seconds; a chatty controller shall not fill the journal.
+const MESSAGES: u32 = 20;
+
+/// How many messages were passed on lately.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    since: Option<Instant>,
+    count: u32,
+}
+
+impl Messages {
+    fn may(&mut self, now: Instant) -> bool {
+        if self.since.is_none_or(|since| since + Duration::from_secs(10) < now) {
+            (self.since, self.count) = (Some(now), 0);
+        }
+        self.count += 1;
+        self.count <= MESSAGES
+    }
+}
+
+impl Grbl {
+    /// Cuts bytes into lines.
+    pub(super) fn take_bytes(&mut self, now: Instant, bytes: &[u8], out: &mut Outbox) {
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n' || byte == b'\r') {
+            let (last, start) = piece.split_last().expect("a piece holds at least its end");
+            if !matches!(last, b'\n' | b'\r') {
+                self.partial.extend_from_slice(piece);
+                self.partial.truncate(LONGEST);
+            } else if self.partial.is_empty() {
+                self.take(now, protocol::parse(start), out);
+            } else {
+                let mut line = std::mem::take(&mut self.partial);
+                line.extend_from_slice(start);
+                line.truncate(LONGEST);
+                self.take(now, protocol::parse(&line), out);
+                line.clear();
+                self.partial = line;
+            }
+        }
+    }
+
+    fn take(&mut self, now: Instant, reply: Reply<'_>, out: &mut Outbox) {
+        match reply {
+            Reply::Empty | Reply::StartUp => (),
+            Reply::Ok => self.answered(now, None, out),
+            Reply::Error(number) => self.answered(now, Some(number), out),
+            Reply::Alarm(number) => self.alarmed(now, number, out),
+            Reply::Status(report) => self.reported(now, &report, out),
+            Reply::BadStatus => self.poll.answered(),
+            Reply::Banner(text) => self.greeted(now, text, out),
+            Reply::Message(text) => self.said(now, text, out),
+            Reply::Modal(text) => {
+                self.heard_modal = Some(Modal::of_report(text, self.it.controller.reports_inches));
+            }
+            Reply::Probe(at, touched) => self.probed(at, touched, out),
+            Reply::Version(text) => self.it.take_version(text),
+            Reply::Options(text) => self.it.take_options(text),
+            Reply::Bracket(text) => self.it.take_bracket(text),
+            Reply::Setting(number, value) => self.it.take_setting(number, value),
+            Reply::Unknown(line) => self.not_understood(now, line, out),
+        }
+    }
+
+    fn answered(&mut self, now: Instant, refused: Option<u16>, out: &mut Outbox) {
+        self.answer_missing = 0;
+        let Some(sent) = self.stream.answered(now) else {
+            return self.not_asked_for(now, refused, out);
+        };
+        match (sent.what, refused) {
+            (What::Program(sent), None) => self.line_accepted(sent),
+            (What::Program(sent), Some(number)) => {
+                self.line_refused(now, sent.point.number, sent.text, number, out);
+            }
+            (What::Stale, _) => (),
+            (What::Jog(line), refused) => self.jog_answered(line, refused, out),
+            (What::Errand(errand), refused) => self.errand_answered(now, errand, refused, out),
+        }
+    }
+
+    fn not_asked_for(&mut self, now: Instant, refused: Option<u16>, out: &mut Outbox) {
+        let resets = self.stopping.as_ref().is_some_and(super::Stopping::resets);
+        // A starting controller may complain about its memory without being asked.
+        if resets || !self.is_known() {
+            return;
+        }
+        let found = refused.map_or("`ok` to nothing".into(), |number| format!("error:{number}"));
+        self.mismatch(now, extra_answer(&found), out);
+    }
+
+    fn reported(&mut self, now: Instant, report: &Report<'_>, out: &mut Outbox) {
+        self.poll.answered();
+        self.silent = false;
+        self.sight.take(now, report, self.it.controller.reports_inches);
+        if let Some([planner, rx]) = report.buffer {
+            self.it.quiet_planner = self.it.quiet_planner.max(planner);
+            let quiet = report.state == State::Idle && self.stream.is_empty();
+            if quiet && self.program.is_none() {
+                self.it.quiet_rx = Some(rx);
+            }
+        }
+        self.jog_saw(now, out);
+        self.stop_saw(now, out);
+        self.program_saw(now, out);
+        self.look_for_missing_answer(now, out);
+        self.sight.live.progress = self.progress.filter(|_| self.program.is_some());
+    }
+
+    /// `ALARM:N`, or a report that says so (0).
+    pub(super) fn alarmed(&mut self, now: Instant, number: u16, out: &mut Outbox) {
+        let alarm =
+            if number == 0 { words::locked() } else { words::alarm(self.it.dialect, number) };
+        let (kept, means) = (alarm.position_kept, alarm.means.clone());
+        self.home_failed = true;
+        self.locked_silent = words::silent_until_reset(self.it.dialect, number);
+        self.lock_lost_position = !kept;
+        self.sight.state = State::Alarm;
+        self.overrides.clear();
+        self.jogs.clear();
+        self.hold.clear();
+        out.events.push_back(Event::Alarm(alarm));
+        if !kept {
+            self.doubt(&means);
+        }
+        self.stop_heard_alarm(now, kept, out);
+        self.show_mode(out);
+        self.lose_program(Cause::Alarm, means, kept, out);
+    }
+
+    fn greeted(&mut self, now: Instant, text: &str, out: &mut Outbox) {
+        self.it.take_banner(text);
+        let fresh = self.sight.reports == 0 || !self.is_known() && self.stopping.is_none();
+        let ours = self.stop_heard_banner(now, out) || self.program_heard_banner(now);
+        if !ours && !fresh && self.stopping.is_none() {
+            self.settle_after_restart(now, out);
+        }
+        self.stream.clear();
+        self.errands.clear();
+        self.jogs.clear();
+        self.overrides.clear();
+        self.sight.forget_modes();
+        self.homing = None;
+        self.dirty = false;
+        self.silent = false;
+        self.locked_silent = false;
+        self.lock_lost_position = false;
+        if !ours {
+            self.introduce_again(true, None);
+        }
+        self.intro.reports_before = self.sight.reports;
+        if !fresh {
+            out.events.push_back(Event::Restarted { asked: ours });
+        }
+        if !ours && fresh {
+            self.poll.ask(now, &[], out);
+        }
+    }
+
+    fn said(&mut self, now: Instant, text: &str, out: &mut Outbox) {
+        const KNOWN: [&str; 5] =
+            ["Enabled", "Disabled", "Pgm End", "Caution: Unlocked", "'$H'|'$X' to unlock"];
+        let chatter = text.starts_with("DBG") || text.starts_with("INFO");
+        if !KNOWN.contains(&text) && !chatter && self.messages.may(now) {
+            out.events.push_back(Event::Message { text: text.into() });
+        }
+    }
+
+    fn probed(&mut self, at: [f64; 3], touched: bool, out: &mut Outbox) {
+        // `$#` repeats the last probe; that is no news.
+        let asked = self.stream.errand().is_some_and(|errand| errand.text == "$#");
+        if !asked {
+            let scale = if self.it.controller.reports_inches { 25.4 } else { 1.0 };
+            let at = at.map(|value| value * scale);
+            out.events.push_back(Event::Probed { at, touched });
+        }
+    }
+
+    fn not_understood(&mut self, now: Instant, line: &[u8], out: &mut Outbox) {
+        self.heard_damage = true;
+        let text = String::from_utf8_lossy(line);
+        if self.it.chatty && self.messages.may(now) {
+            out.events.push_back(Event::Message { text: text.into() });
+        } else if self.program.is_some() && self.stopping.is_none() && may_be_an_answer(line) {
+            let expected = "`ok` or `error:` and a number".into();
+            let found = format!("`{}`", text.escape_debug());
+            self.mismatch(now, Finding { check: Check::Garbled, expected, found }, out);
+        }
+    }
+
+    /// Every byte that was sent must have arrived.
+    pub(super) fn is_settled(&self, now: Instant) -> bool {
+        self.stream.last_traffic().is_none_or(|then| SETTLED <= now - then)
+    }
+
+    /// The machine rests, nothing travels, and yet a line has no answer.
+    fn look_for_missing_answer(&mut self, now: Instant, out: &mut Outbox) {
+        let plain = matches!(self.sight.state, State::Idle | State::Check | State::Alarm);
+        let rests = plain && self.sight.at_rest(self.it.quiet_planner) && self.homing.is_none();
+        let long_ago = self.stream.last_traffic().is_some_and(|then| self.patience() < now - then);
+        if self.stream.is_empty() || !rests || !long_ago || self.stopping.is_some() {
+            self.answer_missing = 0;
+            return;
+        }
+        self.answer_missing += 1;
+        if 2 <= self.answer_missing {
+            self.answer_missing = 0;
+            self.answer_lost(now, out);
+        }
+    }
+
+    /// How long the line being worked on may take without moving anything.
+    fn patience(&self) -> Duration {
+        let dwell_s = match self.stream.iter().next() {
+            Some(What::Program(sent)) => {
+                let spindle = if sent.drains && !self.it.buffer_exact { 10.0 } else { 0.0 };
+                sent.point.dwell_s + spindle
+            }
+            Some(What::Errand(errand)) => Modal::default().take(&errand.text).dwell_s,
+            _ => 0.0,
+        };
+        MISSING + Duration::from_secs_f64(dwell_s.clamp(0.0, 86_400.0))
+    }
+
+    fn answer_lost(&mut self, now: Instant, out: &mut Outbox) {
+        let head = match self.stream.iter().next() {
+            Some(What::Program(sent)) => sent.text.clone(),
+            Some(What::Errand(errand)) => errand.text.clone(),
+            Some(What::Jog(line)) => line.clone(),
+            Some(What::Stale) | None => String::new(),
+        };
+        if self.program.is_some() {
+            let expected = format!("an answer to `{head}`");
+            let found = "none, with the machine at rest".into();
+            return self.mismatch(now, Finding { check: Check::LostAnswer, expected, found }, out);
+        }
+        self.stream.clear();
+        self.dirty = true;
+        if self.is_known() {
+            self.command_failed(head, None, out);
+        } else {
+            self.introduction_stuck(now);
+        }
+    }
+
+    /// Reports that were asked for do not come.
+    pub(super) fn notice_silence(&mut self, now: Instant, out: &mut Outbox) {
+        self.tell_of_silence(now, out);
+        let homing = self.homing.is_some_and(|since| now < since + HOMING);
+        let silent = SILENCE < self.poll.silence(now) && self.sight.reports > 0;
+        if !silent || homing || self.locked_silent || self.silent {
+            return;
+        }
+        self.silent = true;
+        self.homing = None;
+        let reason = "the controller does not answer any more".to_owned();
+        let stops = self.stopping.is_some();
+        if self.program.is_some() {
+            self.lose_program(Cause::Link, reason, false, out);
+            self.halt_when_back(now, out);
+        } else if !stops {
+            self.answer_missing = 0;
+        }
+    }
+}
+
+/// Short, and not in any bracket: it may have been `ok` or `error:N`.
+fn may_be_an_answer(line: &[u8]) -> bool {
+    let framed = matches!(line.first(), Some(b'<' | b'[' | b'$' | b'>'))
+        || matches!(line.last(), Some(b'>' | b']'));
+    line.len() <= 16 && !framed
+}

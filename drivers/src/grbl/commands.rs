@@ -1,0 +1,311 @@
+//! What people ask for beside programs, as lines and realtime bytes.
+//!
+//! Each command is first judged by the mode: what the controller would refuse or misread is not
+//! sent. Lines are errands; a command whose meaning depends on the units or the distance mode that
+//! happen to be selected asks for them first, and puts back what it had to change.
+
+use std::time::Instant;
+
+use headstock_config::command::Command;
+use headstock_config::event::Cause;
+use headstock_config::machine::Mode;
+
+use super::Grbl;
+use super::errand::{Errand, Wanted, Why};
+use super::jog;
+use super::modal::Modal;
+use super::stop::Reason;
+use crate::{Outbox, Refusal};
+
+/// Commands that may wait for their turn.
+const BACKLOG: usize = 8;
+
+impl Grbl {
+    /// `Driver::obey`.
+    pub(super) fn command(
+        &mut self,
+        now: Instant,
+        command: Command,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        self.permit(&command)?;
+        match command {
+            Command::Hold | Command::Stop | Command::Abort => {
+                self.stop_by(now, command.as_stop().expect("these three are stops"), out);
+            }
+            Command::Resume => self.resume(now, out)?,
+            Command::Reset => {
+                let text = "the controller was reset on request".into();
+                self.reset(now, Reason { cause: Cause::Asked, text, announce: false }, out);
+            }
+            Command::JogCancel => self.cancel_jog(now, out),
+            Command::Override { which, percent } => self.overrides.want(which, percent)?,
+            Command::Jog { by, feed, absolute } => self.jog(jog::line(by, feed, absolute)?)?,
+            command => self.line_command(command)?,
+        }
+        Ok(())
+    }
+
+    fn line_command(&mut self, command: Command) -> Result<(), Refusal> {
+        if BACKLOG <= self.errands.len() {
+            return Err(Refusal::Backlog(self.errands.len()));
+        }
+        let errand = match command {
+            Command::Unlock => Errand::new("$X", Why::Unlock),
+            Command::Home { axes } => self.home(axes)?,
+            Command::Probe { by, feed, .. } => {
+                jog::targets(by)?;
+                jog::feed_word(feed)?;
+                Errand::modal(Wanted::Command(command))
+            }
+            Command::Zero { system, at } => {
+                jog::targets(at)?;
+                system.map_or(Ok(()), check_system)?;
+                Errand::modal(Wanted::Command(command))
+            }
+            Command::WorkOffset { system } => {
+                check_system(system)?;
+                person(format!("G{}", 53 + u16::from(system)))
+            }
+            Command::Check { .. } => person("$C".into()),
+            Command::Sleep => person("$SLP".into()),
+            Command::Run { line } => self.typed(&line)?,
+            Command::Setting { number, value } => return self.write_setting(number, &value),
+            _ => return Err(Refusal::Unsupported("do that")),
+        };
+        self.errands.push_back(errand);
+        Ok(())
+    }
+
+    fn home(&self, axes: Option<String>) -> Result<Errand, Refusal> {
+        let Some(axes) = axes else { return Ok(Errand::new("$H", Why::Home(true))) };
+        let axes = axes.to_ascii_uppercase();
+        let known = |axis: char| matches!(axis, 'X' | 'Y' | 'Z' | 'A' | 'B' | 'C');
+        if axes.is_empty() || !axes.chars().all(known) {
+            return Err(Refusal::BadCommand(format!("`{axes}` names no axes")));
+        }
+        if !self.it.single_axis_homing {
+            return Err(Refusal::Unsupported("home single axes"));
+        }
+        Ok(Errand::new(format!("$H{axes}"), Why::Home(false)))
+    }
+
+    fn typed(&self, line: &str) -> Result<Errand, Refusal> {
+        let text = cleaned(line)?;
+        if self.it.controller.line_max < text.len() {
+            return Err(Refusal::TooLong(text.len(), self.it.controller.line_max));
+        }
+        match text.to_ascii_uppercase().as_str() {
+            "" => Err(Refusal::BadCommand("the line holds no command".into())),
+            "$H" => Ok(Errand::new("$H", Why::Home(true))),
+            "$X" => Ok(Errand::new("$X", Why::Unlock)),
+            upper if upper.starts_with("$J=") || upper == "$C" => {
+                Err(Refusal::BadCommand(format!("`{text}` has a command of its own")))
+            }
+            _ => Ok(person(text)),
+        }
+    }
+
+    fn write_setting(&mut self, number: u16, value: &str) -> Result<(), Refusal> {
+        let value = value.trim();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:/ ".contains(&byte);
+        if value.is_empty() || !value.bytes().all(plain) || 60 < value.len() {
+            return Err(Refusal::BadCommand(format!("`{value}` is no value for a setting")));
+        }
+        self.errands.extend([
+            person(format!("${number}={value}")),
+            Errand::new("$$", Why::Settings),
+            Errand::modal(Wanted::Introduction),
+        ]);
+        Ok(())
+    }
+
+    /// The modal state is known: writes the lines of a command that had waited for it.
+    pub(super) fn expand_command(&mut self, command: &Command, modal: &Modal) {
+        let lines = match command {
+            Command::Zero { system, at } => zero(*system, *at, modal),
+            Command::Probe { by, feed, lenient } => self.probe(*by, *feed, *lenient, modal),
+            _ => Vec::new(),
+        };
+        for line in lines.into_iter().rev() {
+            self.errands.push_front(person(line));
+        }
+    }
+
+    /// Absolute where the work position is known, so that an alarm in the middle of it leaves the
+    /// controller in its ordinary distance mode.
+    fn probe(&self, by: [Option<f64>; 3], feed: f64, lenient: bool, modal: &Modal) -> Vec<String> {
+        let from = self.sight.live.work_position;
+        let target = std::array::from_fn(|axis| Some(by[axis]? + from.map_or(0.0, |at| at[axis])));
+        let distance = if from.is_some() { 900 } else { 910 };
+        let cycle = if lenient { "G38.3" } else { "G38.2" };
+        let (Ok(target), Ok(feed)) = (jog::targets(target), jog::feed_word(feed)) else {
+            return Vec::new();
+        };
+        let modes = format!("G21G{}G94", distance / 10);
+        let during = Modal {
+            motion: Some(382),
+            units: Some(210),
+            distance: Some(distance),
+            feed_mode: Some(940),
+            ..modal.clone()
+        };
+        let mut lines = vec![format!("{modes}{cycle}{target}{feed}")];
+        let back = Modal { motion: modal.motion.or(Some(0)), ..modal.clone() };
+        lines.extend(back.restore(&during, 0.0));
+        lines
+    }
+
+    /// Whether this may be sent in the present mode.
+    fn permit(&self, command: &Command) -> Result<(), Refusal> {
+        if !self.open {
+            return Err(Refusal::NotOnline);
+        }
+        if matches!(command, Command::Hold | Command::Stop | Command::Abort | Command::Reset) {
+            return Ok(());
+        }
+        if self.sight.reports == 0 || self.silent || self.locked_silent {
+            return Err(self.unreachable());
+        }
+        if self.stopping.is_some() {
+            return Err(Refusal::NotNow("stopping"));
+        }
+        if matches!(command, Command::Resume | Command::Override { .. } | Command::JogCancel) {
+            return Ok(());
+        }
+        if !self.is_known() {
+            return Err(Refusal::NotOnline);
+        }
+        let mode = self.mode();
+        let waits = self.program.as_ref().is_some_and(|program| program.asks().is_some());
+        if self.program.is_some() && !waits {
+            return Err(Refusal::NotNow(if mode == Mode::Idle { "running" } else { mode.word() }));
+        }
+        if permitted(command, mode, waits && self.sight_is_free()) {
+            Ok(())
+        } else {
+            Err(Refusal::NotNow(mode.word()))
+        }
+    }
+
+    fn unreachable(&self) -> Refusal {
+        if self.locked_silent { Refusal::NotNow("alarm") } else { Refusal::NotOnline }
+    }
+
+    /// The controller takes lines although the mode says held: the program only waits.
+    fn sight_is_free(&self) -> bool {
+        use super::protocol::State;
+        matches!(self.sight.state, State::Idle | State::Run | State::Jog)
+    }
+}
+
+/// The table: what may be sent in which mode. `waits`: a program waits for a person, and the
+/// controller is free.
+fn permitted(command: &Command, mode: Mode, waits: bool) -> bool {
+    use Mode::{Alarm, Checking, Held, Idle, Jogging, Running};
+    let free = mode == Idle || waits && mode == Held;
+    match command {
+        Command::Unlock => matches!(mode, Alarm | Idle),
+        Command::Home { .. } => free || mode == Alarm,
+        Command::Setting { .. } => matches!(mode, Idle | Alarm),
+        Command::Jog { .. } => free || mode == Jogging,
+        Command::Probe { .. } | Command::Zero { .. } | Command::WorkOffset { .. } => free,
+        Command::Check { on } => mode == if *on { Idle } else { Checking },
+        Command::Sleep => matches!(mode, Idle | Alarm),
+        Command::Run { line } => {
+            let asks = line.trim_start().starts_with('$');
+            free || matches!(mode, Running | Checking) || asks && mode == Alarm
+        }
+        _ => false,
+    }
+}
+
+fn person(line: String) -> Errand {
+    Errand::new(line, Why::Person)
+}
+
+fn check_system(system: u8) -> Result<(), Refusal> {
+    if (1..=6).contains(&system) {
+        return Ok(());
+    }
+    Err(Refusal::BadCommand(format!("there is no work coordinate system {system}")))
+}
+
+/// `G10 L20` in the units that are selected.
+fn zero(system: Option<u8>, at: [Option<f64>; 3], modal: &Modal) -> Vec<String> {
+    let scale = if modal.units == Some(200) { 25.4 } else { 1.0 };
+    let at = at.map(|value| value.map(|value| value / scale));
+    let targets = jog::targets(at).unwrap_or_default();
+    vec![format!("G10L20P{}{targets}", system.unwrap_or(0))]
+}
+
+/// A typed line as it may be sent: no comments, no realtime characters, plain ASCII.
+fn cleaned(line: &str) -> Result<String, Refusal> {
+    let line = line.trim();
+    if let Some(odd) = line.chars().find(|&it| !(' '..='~').contains(&it) || "?!~".contains(it)) {
+        return Err(Refusal::BadCommand(format!("`{odd}` cannot be sent in a line")));
+    }
+    if line.starts_with('$') {
+        return Ok(line.to_owned());
+    }
+    let mut depth = 0;
+    let mut text = String::new();
+    for letter in line.chars().take_while(|&letter| letter != ';') {
+        match letter {
+            '(' => depth += 1,
+            ')' if depth > 0 => depth -= 1,
+            ' ' => (),
+            _ if depth > 0 => (),
+            letter => text.push(letter.to_ascii_uppercase()),
+        }
+    }
+    let moves_tool = super::modal::words(&text).any(|word| word == (b'M', 6.0));
+    if moves_tool {
+        return Err(Refusal::Unsupported("change tools"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typed_line_is_cleaned_and_never_holds_a_realtime_character() {
+        let rows = [("g1 x10 (left) f100 ; go", "G1X10F100"), ("$G", "$G"), ("(all comment)", "")];
+        for (line, sent) in rows {
+            assert_eq!(cleaned(line).unwrap(), sent);
+        }
+        for line in ["G1 X1 (what?)", "G1 X1!", "G1 X1 ~", "G1\nX1", "G1 Xé", "G1\u{18}", "M6"] {
+            assert!(cleaned(line).is_err(), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn zero_is_written_in_the_units_that_are_selected() {
+        let inch = Modal { units: Some(200), ..Modal::default() };
+        let at = [Some(0.0), None, Some(25.4)];
+        assert_eq!(zero(None, at, &Modal::default()), ["G10L20P0X0Z25.4"]);
+        assert_eq!(zero(Some(2), at, &inch), ["G10L20P2X0Z1"]);
+    }
+
+    #[test]
+    fn what_may_be_sent_depends_on_the_mode() {
+        let run = |line: &str| Command::Run { line: line.into() };
+        let rows = [
+            (run("G0X1"), Mode::Idle, false, true),
+            (run("G0X1"), Mode::Alarm, false, false),
+            (run("$$"), Mode::Alarm, false, true),
+            (run("G0X1"), Mode::Held, false, false),
+            (run("G0X1"), Mode::Held, true, true),
+            (Command::Unlock, Mode::Alarm, false, true),
+            (Command::Unlock, Mode::Running, false, false),
+            (Command::Check { on: true }, Mode::Idle, false, true),
+            (Command::Check { on: false }, Mode::Idle, false, false),
+            (Command::WorkOffset { system: 1 }, Mode::Sleeping, false, false),
+        ];
+        for (command, mode, waits, may) in rows {
+            assert_eq!(permitted(&command, mode, waits), may, "{command:?} while {mode:?}");
+        }
+    }
+}
