@@ -24,7 +24,7 @@ type Answers = dyn Fn(usize, &str) -> (u16, String) + Send + Sync;
 
 /// A server that stands in for the daemon.
 struct Door {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     asked: Arc<Mutex<Vec<Asked>>>,
     close: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -33,7 +33,15 @@ struct Door {
 impl Door {
     /// Opens a server that answers each request with what `answer` says.
     fn open(answer: impl Fn(usize, &str) -> (u16, String) + Send + Sync + 'static) -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::open_in(Arc::new(TempDir::new().unwrap()), answer)
+    }
+
+    /// The same on the socket in this folder, which nobody may have open.
+    fn open_in(
+        folder: Arc<TempDir>,
+        answer: impl Fn(usize, &str) -> (u16, String) + Send + Sync + 'static,
+    ) -> Self {
+        fs::remove_file(folder.path().join("s")).ok();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (close, closed) = oneshot::channel();
         let (ready, opened) = std::sync::mpsc::channel();
@@ -183,6 +191,27 @@ fn a_watch_ends_with_0_for_completed_and_3_for_anything_else() {
         // What has not changed is not told again.
         assert_eq!(states, ["running", end]);
     }
+}
+
+#[test]
+fn a_watch_outlives_a_restart_of_the_daemon() {
+    let folder = Arc::new(TempDir::new().unwrap());
+    let before = Door::open_in(folder.clone(), |_, _| (200, job("running", 4).to_string()));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_headstock"))
+        .args(["job", "watch", "j1", "--json", "--socket", "s"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut remarks = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(told.next().unwrap().unwrap().contains("\"running\""));
+    drop(before);
+    assert!(remarks.next().unwrap().unwrap().ends_with("; waiting for it"));
+    let _after = Door::open_in(folder, |_, _| (200, job("interrupted", 4).to_string()));
+    assert!(told.next().unwrap().unwrap().contains("\"interrupted\""));
+    assert_eq!(child.wait().unwrap().code(), Some(3));
 }
 
 #[test]

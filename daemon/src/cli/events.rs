@@ -24,13 +24,13 @@ pub(super) fn events(call: &Call, wanted: &EventsWanted) -> Result<Exit, Trouble
         Some(after) => after,
         None => call.client.get::<System>("system")?.entry.saturating_sub(wanted.last),
     };
+    let mut reached = false;
     loop {
         let path = format!("events?after={after}&limit={PAGE}");
-        let entries: Vec<Entry> = if wanted.follow {
-            patiently(|| call.client.get(&path))
-        } else {
-            call.client.get(&path)
-        }?;
+        let entries: Vec<Entry> =
+            if reached { patiently(|| call.client.get(&path)) } else { call.client.get(&path) }?;
+        // Only who follows waits for a daemon that went away, and only for one that was there.
+        reached = wanted.follow;
         for entry in &entries {
             call.show(entry, entries::line);
         }

@@ -33,8 +33,9 @@ const ABSENCE: Duration = Duration::from_secs(20);
 pub(super) fn job(call: &Call, id: &str) -> Result<Exit, Trouble> {
     let path = jobs::path(id);
     let mut screen = Screen::new(call.json, say::on_terminal());
+    // Whoever is not there at the first question is not waited for.
+    let mut view: JobView = call.client.get(&path)?;
     loop {
-        let view: JobView = patiently(|| call.client.get(&path))?;
         let state = view.job.state;
         let ends = state.over() || state == JobState::Interrupted;
         screen.show(&view, ends);
@@ -42,6 +43,7 @@ pub(super) fn job(call: &Call, id: &str) -> Result<Exit, Trouble> {
             return Ok(if state == JobState::Completed { Exit::Done } else { Exit::NotCompleted });
         }
         sleep(PACE);
+        view = patiently(|| call.client.get(&path))?;
     }
 }
 
@@ -53,8 +55,6 @@ pub(super) fn patiently<T>(ask: impl Fn() -> Result<T, Trouble>) -> Result<T, Tr
             Err(trouble) if trouble.exit == Exit::Unreachable => trouble,
             answer => return answer,
         };
-        // The first question of all has nobody to wait for, but a daemon that is being restarted
-        // looks the same from here.
         let began = *since.get_or_insert_with(|| {
             say::aside(&format!("{}; waiting for it", trouble.error.message));
             Instant::now()
