@@ -170,11 +170,9 @@ impl Block {
         motion || self.once == Once::GoHome
     }
 
-    /// The line changes what work coordinates mean, but for the choice of a system.
-    pub(super) fn changes_offsets(&self) -> bool {
+    /// G10, G92 or G92.1.
+    pub(super) fn sets_offsets(&self) -> bool {
         matches!(self.once, Once::SetOffset | Once::Shift | Once::Unshift)
-            || self.axis_use == AxisUse::ToolLength
-            || self.flow == Flow::ToolChange
     }
 
     /// The line chooses units.
@@ -185,6 +183,11 @@ impl Block {
     /// The line chooses a motion mode.
     pub(super) fn sets_motion(&self) -> bool {
         self.groups & 1 << Group::Motion as u32 != 0
+    }
+
+    /// The line chooses a work coordinate system.
+    pub(super) fn sets_system(&self) -> bool {
+        self.groups & 1 << Group::System as u32 != 0
     }
 
     /// G20 and its kin change what lengths mean.

@@ -31,7 +31,8 @@ pub struct Step {
     pub path: Option<Path>,
     /// The line moves to a place that depends on the machine: G28, G30, G53, G38.
     pub machine_move: bool,
-    /// The line changes what work coordinates mean: G10, G92, G43.1, G54…, a tool change.
+    /// The line changes what work coordinates mean: G10, G92, G43.1 (not G54… or a G49 that
+    /// changes nothing).
     pub offsets: bool,
     /// G4, seconds; before the move.
     pub dwell_s: Option<f64>,
@@ -41,6 +42,8 @@ pub struct Step {
     pub sets_units: bool,
     /// The line itself has a code of the motion group.
     pub sets_motion: bool,
+    /// The line itself says G54 to G59.
+    pub sets_system: bool,
     /// M2 or M30.
     pub ends: bool,
     letters: u32,
@@ -118,7 +121,8 @@ impl Interpreter {
             return Err(Error(36));
         }
         let machine_move = next.carry_out(&block, path.as_ref(), tool_length);
-        let offsets = block.changes_offsets() || other_system;
+        let same_length = tool_length == Some(self.tool_length.unwrap_or(0.0));
+        let offsets = block.sets_offsets() || tool_length.is_some() && !same_length;
         let step = Step {
             path: path.filter(|_| !machine_move || block.once == Once::GoHome),
             machine_move,
@@ -126,12 +130,13 @@ impl Interpreter {
             dwell_s,
             traits: LineTraits {
                 writes_eeprom: matches!(block.once, Once::SetOffset | Once::StoreHome),
-                drains: offsets || self.drains(&block),
+                drains: offsets || other_system || self.drains(&block),
                 pause: pause(&block, next.modal.tool),
                 moves: block.moves(),
             },
             sets_units: block.sets_units(),
             sets_motion: block.sets_motion(),
+            sets_system: block.sets_system(),
             ends: block.flow == Flow::End,
             letters: block.letters(),
         };

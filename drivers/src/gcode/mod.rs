@@ -14,11 +14,13 @@ pub mod interpreter;
 pub mod lines;
 pub mod modal;
 mod path;
+pub mod planner;
 pub mod reader;
 pub mod words;
 
 pub use arc::Arc;
 pub use path::{Feed, Path};
+pub use planner::Limits;
 pub use reader::{BadLine, Reader};
 
 use headstock_config::machine::Xyz;
