@@ -64,7 +64,8 @@ pub struct Analysis {
     pub warning_count: u64,
 }
 
-/// A box in work coordinates and the lines where it is touched first.
+/// A box in work coordinates and the lines where it is touched first. Where the program never
+/// says where an axis is, its coordinates and lines are 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
     /// Smallest coordinates.

@@ -7,9 +7,11 @@
 //! `reader` does all of this for a streamer, `analysis` for a person who wants to know what a
 //! program would do. Pure: nothing here opens, waits or reads a clock.
 
+pub mod analysis;
 mod arc;
 mod block;
 pub mod clean;
+mod extent;
 pub mod interpreter;
 pub mod lines;
 pub mod modal;
@@ -18,6 +20,7 @@ pub mod planner;
 pub mod reader;
 pub mod words;
 
+pub use analysis::Analyzer;
 pub use arc::Arc;
 pub use path::{Feed, Path};
 pub use planner::Limits;

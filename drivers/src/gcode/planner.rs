@@ -43,11 +43,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
+    /// A brisk machine with a controller that looks far ahead: what to expect of a program before
+    /// anybody knows where it will run.
     fn default() -> Self {
         Self {
             max_rate: [6000.0; 3],
-            acceleration: [500.0; 3],
-            junction_deviation: 0.01,
+            acceleration: [1500.0; 3],
+            junction_deviation: 0.02,
             arc_tolerance: 0.002,
             lookahead: 64,
         }
@@ -305,7 +307,14 @@ mod tests {
     use crate::gcode::interpreter::Interpreter;
     use crate::gcode::modal::Modal;
 
-    /// One limit for all axes: 6000 mm/min is 100 mm/s.
+    const LIMITS: Limits = Limits {
+        max_rate: [6000.0; 3],
+        acceleration: [500.0; 3],
+        junction_deviation: 0.01,
+        arc_tolerance: 0.002,
+        lookahead: 64,
+    };
+
     fn seconds(program: &str, limits: Limits) -> f64 {
         let mut interpreter = Interpreter::new(Modal::default(), [Some(0.0); 3]);
         let mut planner = Planner::new(limits);
@@ -325,29 +334,29 @@ mod tests {
     #[test]
     fn a_long_move_is_a_trapezoid() {
         // 50 mm/s: ramps of 0.1 s and 2.5 mm each, 95 mm at full speed.
-        close(seconds("G1X100F3000", Limits::default()), 0.2 + 95.0 / 50.0);
+        close(seconds("G1X100F3000", LIMITS), 0.2 + 95.0 / 50.0);
     }
 
     #[test]
     fn a_short_move_is_a_triangle() {
         // 1 mm from rest to rest: 2 sqrt(s/a).
-        close(seconds("G1X1F6000", Limits::default()), 2.0 * (1.0f64 / 500.0).sqrt());
+        close(seconds("G1X1F6000", LIMITS), 2.0 * (1.0f64 / 500.0).sqrt());
     }
 
     #[test]
     fn a_straight_line_in_pieces_takes_as_long_as_in_one() {
         let pieces: String =
             (1..=40).map(|it| format!("G1X{}F3000 ", f64::from(it) * 0.5)).collect();
-        let one = seconds("G1X20F3000", Limits::default());
-        close(seconds(&pieces, Limits::default()), one);
+        let one = seconds("G1X20F3000", LIMITS);
+        close(seconds(&pieces, LIMITS), one);
     }
 
     #[test]
     fn a_short_look_ahead_slows_short_pieces() {
         let pieces: String =
             (1..=100).map(|it| format!("G1X{}F6000 ", f64::from(it) * 0.1)).collect();
-        let short = seconds(&pieces, Limits { lookahead: 15, ..Limits::default() });
-        let long = seconds(&pieces, Limits::default());
+        let short = seconds(&pieces, Limits { lookahead: 15, ..LIMITS });
+        let long = seconds(&pieces, LIMITS);
         // 14 blocks of 0.1 mm to stop in: sqrt(2 · 500 · 1.4) = 37.4 mm/s.
         assert!(long < short && short > 10.0 / 37.5, "{long} {short}");
     }
@@ -361,18 +370,18 @@ mod tests {
         let part = ramp(50.0) + ramp(50.0 - corner);
         let way = (50.0 * 50.0 + 50.0 * 50.0 - corner * corner) / 1000.0;
         let exact = 2.0 * (part + (100.0 - way) / 50.0);
-        close(seconds("G1X100F3000 Y100", Limits::default()), exact);
+        close(seconds("G1X100F3000 Y100", LIMITS), exact);
     }
 
     #[test]
     fn turning_back_stops_first() {
-        let there = seconds("G1X30F3000", Limits::default());
-        close(seconds("G1X30F3000 X0", Limits::default()), 2.0 * there);
+        let there = seconds("G1X30F3000", LIMITS);
+        close(seconds("G1X30F3000 X0", LIMITS), 2.0 * there);
     }
 
     #[test]
     fn axes_have_their_own_limits() {
-        let slow_z = Limits { max_rate: [6000.0, 6000.0, 600.0], ..Limits::default() };
+        let slow_z = Limits { max_rate: [6000.0, 6000.0, 600.0], ..LIMITS };
         close(seconds("G0Z10", slow_z), 10.0 / 10.0 + 10.0 / 500.0);
         // At 45° Z goes at 10 mm/s, so the tool goes √2 times as fast.
         let v = 200f64.sqrt();
@@ -383,28 +392,28 @@ mod tests {
     #[test]
     fn inverse_time_says_how_long_a_move_takes() {
         let exact = 10.0 / (10.0 / 6.0) + 10.0 / 6.0 / 500.0;
-        close(seconds("G93G1X10F10", Limits::default()), exact);
+        close(seconds("G93G1X10F10", LIMITS), exact);
     }
 
     #[test]
     fn a_circle_takes_about_its_length_at_its_feed() {
-        let time = seconds("G2X0Y0I20F1200", Limits::default());
+        let time = seconds("G2X0Y0I20F1200", LIMITS);
         close(time.round(), (std::f64::consts::TAU * 20.0 / 20.0f64).round());
         // A small one at high speed is slowed by its curvature: v² = a·r·(deviation / tolerance).
-        let time = seconds("G2X0Y0I0.05F6000", Limits::default());
+        let time = seconds("G2X0Y0I0.05F6000", LIMITS);
         assert!(time > std::f64::consts::TAU * 0.05 / 11.2, "{time}");
     }
 
     #[test]
     fn an_arc_of_many_chords_takes_as_long_as_one_of_few() {
-        let few = seconds("G2X0Y0I100F6000", Limits { arc_tolerance: 0.05, ..Limits::default() });
-        let many = seconds("G2X0Y0I100F6000", Limits { arc_tolerance: 1e-6, ..Limits::default() });
+        let few = seconds("G2X0Y0I100F6000", Limits { arc_tolerance: 0.05, ..LIMITS });
+        let many = seconds("G2X0Y0I100F6000", Limits { arc_tolerance: 1e-6, ..LIMITS });
         assert!((few - many).abs() < 0.05 * few, "{few} {many}");
     }
 
     #[test]
     fn resting_and_waiting_add_up() {
-        let mut planner = Planner::new(Limits::default());
+        let mut planner = Planner::new(LIMITS);
         planner.rest(1.5);
         planner.rest(0.5);
         close(planner.time_s(), 2.0);
@@ -420,8 +429,8 @@ mod tests {
         };
         let limits = Limits::of(&controller);
         assert_eq!(limits.max_rate, [5000.0, 5000.0, 500.0]);
-        assert_eq!(limits.acceleration, [500.0; 3]);
+        assert_eq!(limits.acceleration, Limits::default().acceleration);
         assert_eq!(limits.lookahead, 15);
-        assert!(limits.to_string().starts_with("5000/5000/500 mm/min, 500 mm/s²"), "{limits}");
+        assert!(limits.to_string().starts_with("5000/5000/500 mm/min, 1500 mm/s²"), "{limits}");
     }
 }

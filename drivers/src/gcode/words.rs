@@ -39,6 +39,9 @@ impl Error {
     }
 }
 
+/// No number in a program for a machine tool is as large as this.
+const LARGEST: f64 = 1e9;
+
 /// One word.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Word {
@@ -85,7 +88,8 @@ impl Iterator for Words<'_> {
     }
 }
 
-/// The number that `text` begins with and its length; `None` if there is no digit.
+/// The number that `text` begins with and its length; `None` if there is no digit, or if it is
+/// absurdly large.
 fn number(text: &[u8]) -> Option<(f64, usize)> {
     let signed = matches!(text.first(), Some(b'-' | b'+'));
     let mut at = usize::from(signed);
@@ -111,6 +115,10 @@ fn number(text: &[u8]) -> Option<(f64, usize)> {
         return None;
     }
     let size = scaled(whole, exponent);
+    // GRBL would take it and go astray.
+    if size >= LARGEST {
+        return None;
+    }
     Some((if text[0] == b'-' { -size } else { size }, at))
 }
 
@@ -155,9 +163,16 @@ mod tests {
 
     #[test]
     fn bad_words_have_grbls_numbers() {
-        for (text, error) in
-            [("1X2", 1), ("X", 2), ("X-", 2), ("X.", 2), ("XY1", 2), ("X1.2.3", 1), ("X--1", 2)]
-        {
+        for (text, error) in [
+            ("1X2", 1),
+            ("X", 2),
+            ("X-", 2),
+            ("X.", 2),
+            ("XY1", 2),
+            ("X1.2.3", 1),
+            ("X--1", 2),
+            ("X1000000000", 2),
+        ] {
             assert_eq!(read(text), Err(Error(error)), "{text}");
         }
         // An exponent is a word of its own.
