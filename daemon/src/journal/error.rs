@@ -63,6 +63,8 @@ pub(super) enum Wrong {
     Gone,
     #[error("the segment's head cannot be read")]
     Header,
+    #[error("its format is {0}, which this version does not know")]
+    Format(u32),
     #[error("the file is {found} bytes long instead of {expected}")]
     Size { expected: usize, found: u64 },
     #[error("the segment is not sealed, but a later one exists")]

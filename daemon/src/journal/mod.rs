@@ -16,6 +16,8 @@
 mod crash;
 pub mod disk;
 mod error;
+mod export;
+mod fuzz;
 pub mod lock;
 mod reader;
 mod record;
@@ -26,10 +28,14 @@ mod simulated;
 mod space;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod writer;
 
 pub use crate::journal::error::{Damage, DiskError, OpenError, ReadError, WriteError};
+pub use crate::journal::export::{ExportError, export};
+pub use crate::journal::fuzz::read_anything;
 pub use crate::journal::reader::{Reader, Stored};
 pub use crate::journal::record::{Chain, MAX_BODY, Record, Stream};
 pub use crate::journal::space::Space;
+pub use crate::journal::verify::{Report, verify, verify_on};
 pub use crate::journal::writer::{Barrier, Journal, Opened, Options};

@@ -4,13 +4,14 @@
 //! a power cut takes back. It holds one segment in memory at a time.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::journal::disk::Disk;
+use crate::journal::disk::{Disk, Folder};
 use crate::journal::error::{Damage, DiskError, ReadError, Wrong};
 use crate::journal::record::Record;
-use crate::journal::segment::{self, FORMAT, HEADER, Header, MAX_SIZE, Records};
+use crate::journal::segment::{self, FORMAT, HEADER, Header, Records};
 
 /// A page ends once it holds this many bytes.
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -36,6 +37,20 @@ pub struct Reader {
 impl Reader {
     pub(super) fn new(disk: Arc<dyn Disk>, durable: Arc<AtomicU64>) -> Self {
         Self { disk, durable }
+    }
+
+    /// Reads a journal that this process does not write. It ends where the journal ends now; the
+    /// last few entries may not be durable yet if a daemon is writing.
+    pub fn aside(folder: &Path) -> Result<Self, ReadError> {
+        let disk = Folder::existing(folder).map_err(DiskError::of("open", "."))?;
+        let mut last = 0;
+        if let Some(first) = segments(&disk)?.last() {
+            let (header, bytes) = load(&disk, *first, *first)?;
+            let mut records = Records::of(&bytes, &header);
+            while let Some(Ok(_)) = records.next() {}
+            last = records.next - 1;
+        }
+        Ok(Self::new(Arc::new(disk), Arc::new(last.into())))
     }
 
     /// The number of the last durable entry; 0 if there is none.
@@ -129,6 +144,10 @@ pub(super) fn load(
     let name = segment::name(first);
     let header = header(disk, first, entry)?;
     let bytes = disk.read(&name, 0, header.size).map_err(DiskError::of("read", &name))?;
+    if bytes.len() != header.size {
+        let wrong = Wrong::Size { expected: header.size, found: bytes.len() as u64 };
+        return Err(Damage::at(&name, 0, entry, &wrong).into());
+    }
     Ok((header, bytes))
 }
 
@@ -138,7 +157,7 @@ pub(super) fn header(disk: &dyn Disk, first: u64, entry: u64) -> Result<Header, 
     let size = disk.size(&name).map_err(DiskError::of("read", &name))?;
     let head = disk.read(&name, 0, HEADER).map_err(DiskError::of("read", &name))?;
     let header = Header::read(&head)
-        .filter(|it| it.first == first && (it.format != FORMAT || it.size <= MAX_SIZE))
+        .filter(|it| it.first == first)
         .ok_or_else(|| Damage::at(&name, 0, entry, &Wrong::Header))?;
     if header.format == FORMAT && size != header.size as u64 {
         let wrong = Wrong::Size { expected: header.size, found: size };

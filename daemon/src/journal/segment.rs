@@ -20,6 +20,8 @@
 //! was durable once: **damage**. If not, the last write was cut short, perhaps with its sectors out
 //! of order: **torn**, and nobody was ever told that it was stored.
 
+use std::ops::Range;
+
 use crate::journal::disk::{Disk, DiskFile, write_zeros};
 use crate::journal::error::DiskError;
 use crate::journal::record::{self, Chain, Flaw, HEAD, Record, u32_at, u64_at};
@@ -30,9 +32,9 @@ pub(super) const HEADER: usize = 128;
 pub(super) const FOOTER: usize = 128;
 /// The only format so far.
 pub(super) const FORMAT: u32 = 1;
-/// The size that no segment exceeds, whatever its header says.
-pub(super) const MAX_SIZE: usize = 64 * 1024 * 1024;
 
+/// Numbers of entries; the end is only there so that one can be added without a thought.
+const NUMBERS: Range<u64> = 1..1 << 62;
 const MAGIC: &[u8; 8] = b"HSTKJRNL";
 const SEAL: &[u8; 8] = b"HSTKSEAL";
 const SUFFIX: &str = ".journal";
@@ -96,12 +98,17 @@ pub(super) fn unmake(disk: &dyn Disk, first: u64) {
 }
 
 impl Header {
+    /// Bytes of the smallest segment: one without records.
+    pub(super) const SMALLEST: usize = HEADER + FOOTER;
+    /// Bytes of the largest that is believed, whatever a header says.
+    pub(super) const LARGEST: usize = 64 * 1024 * 1024;
+
     /// As it lies on disk.
     pub(super) fn bytes(&self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         bytes[..8].copy_from_slice(MAGIC);
         bytes[8..12].copy_from_slice(&self.format.to_le_bytes());
-        let size = u32::try_from(self.size).expect("segments are at most MAX_SIZE");
+        let size = u32::try_from(self.size).expect("no segment is larger than LARGEST");
         bytes[12..16].copy_from_slice(&size.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
         bytes[24..56].copy_from_slice(&self.chain);
@@ -112,13 +119,9 @@ impl Header {
     /// Reads one; `None` if this is no header. An unknown format is the caller's to refuse.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let bytes = signed(bytes, MAGIC)?;
-        let size = u32_at(bytes, 12) as usize;
-        (HEADER + FOOTER..=MAX_SIZE).contains(&size).then(|| Self {
-            format: u32_at(bytes, 8),
-            size,
-            first: u64_at(bytes, 16),
-            chain: chain_at(bytes, 24),
-        })
+        let (size, first) = (u32_at(bytes, 12) as usize, u64_at(bytes, 16));
+        let sound = (Self::SMALLEST..=Self::LARGEST).contains(&size) && NUMBERS.contains(&first);
+        sound.then(|| Self { format: u32_at(bytes, 8), size, first, chain: chain_at(bytes, 24) })
     }
 }
 

@@ -239,7 +239,7 @@ impl Journal {
         self.write()?;
         self.sync()?;
         self.seal()?;
-        let bytes = self.options.segment_bytes.max(HEADER + size + FOOTER);
+        let bytes = self.options.segment_bytes.max(Header::SMALLEST + size);
         let (header, file) = make(&*self.disk, &self.space, bytes, self.next, self.chain)?;
         (self.header, self.file, self.at) = (header, file, HEADER);
         Ok(())

@@ -1,0 +1,80 @@
+//! Any bytes at all, read as everything that lies on disk. For tests and fuzzing: nothing may
+//! panic, hang or ask for memory that the bytes do not justify.
+
+use crate::journal::record::{self, Chain};
+use crate::journal::recover::{walk, walk_sealed};
+use crate::journal::segment::{FOOTER, FORMAT, Footer, Header, Records};
+
+/// Reads the bytes as a segment, with its own header if it has one, and as a lone record. Returns
+/// how many records were found.
+pub fn read_anything(bytes: &[u8]) -> usize {
+    let own = Header::read(bytes).filter(|it| it.size <= bytes.len());
+    let size = bytes.len().clamp(Header::SMALLEST, Header::LARGEST);
+    let assumed = Header { format: FORMAT, size, first: 1, chain: Chain::default() };
+    let mut found = usize::from(record::decode(bytes).is_ok());
+    for header in own.into_iter().chain([assumed]) {
+        let records = Records::of(bytes, &header);
+        found += records.take_while(Result::is_ok).count();
+        walk(&header, bytes).ok();
+        let footer = bytes.last_chunk::<FOOTER>().and_then(|it| Footer::read(it));
+        if let Some(footer) = footer.filter(|_| header.size == bytes.len()) {
+            walk_sealed(&header, bytes, &footer).ok();
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, LazyLock};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::journal::disk::Disk;
+    use crate::journal::simulated::Simulated;
+    use crate::journal::{Barrier, Journal, Options};
+
+    /// A sealed segment and an open one.
+    static REAL: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
+        let disk = Simulated::default();
+        let options = Options { segment_bytes: 2048, reserve_bytes: 0, ..Options::default() };
+        let (mut journal, _) = Journal::open_on(Arc::new(disk.clone()), options).unwrap();
+        for number in 1..=30 {
+            let body = vec![b'e'; number as usize * 3];
+            journal.append(number, 1, &body, Barrier::Durable).unwrap();
+            journal.commit().unwrap();
+        }
+        let mut names = disk.list().unwrap();
+        names.sort();
+        [names.first(), names.last()].map(|it| disk.read(it.unwrap(), 0, 2048).unwrap())
+    });
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_read_without_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..3000),
+        ) {
+            read_anything(&bytes);
+        }
+
+        #[test]
+        fn changed_segments_are_read_without_panic(
+            which in 0usize..2,
+            changes in proptest::collection::vec((0usize..2048, any::<u8>()), 0..8),
+            length in 0usize..=2048,
+        ) {
+            let mut bytes = REAL[which].clone();
+            for (at, byte) in changes {
+                bytes[at] = byte;
+            }
+            bytes.truncate(length);
+            read_anything(&bytes);
+        }
+    }
+
+    #[test]
+    fn real_segments_are_read_to_their_end() {
+        assert!(REAL.iter().all(|it| read_anything(it) > 0));
+    }
+}
