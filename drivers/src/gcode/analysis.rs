@@ -258,7 +258,9 @@ impl Ledger {
 
     fn warn(&mut self, line: u64, code: &str, text: String, refused: bool) {
         self.found.warning_count += 1;
-        if self.found.warnings.len() < WARNINGS_MAX {
+        // Harmless ones must not crowd out those that stop a start.
+        let room = if refused { WARNINGS_MAX } else { WARNINGS_MAX / 2 };
+        if self.found.warnings.len() < room {
             self.found.warnings.push(Warning { line, code: code.to_owned(), text, refused });
         }
     }

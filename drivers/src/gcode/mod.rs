@@ -17,6 +17,7 @@ pub mod lines;
 pub mod modal;
 mod path;
 pub mod planner;
+mod preflight;
 pub mod reader;
 pub mod words;
 
@@ -24,6 +25,7 @@ pub use analysis::Analyzer;
 pub use arc::Arc;
 pub use path::{Feed, Path};
 pub use planner::Limits;
+pub use preflight::preflight;
 pub use reader::{BadLine, Reader};
 
 use headstock_config::machine::Xyz;
