@@ -11,7 +11,7 @@
 //! Made for one biased `select!`: every method takes `&self` (so that several branches may be
 //! built at once), every `async` one can be dropped at any await and loses nothing:
 //!
-//! ```ignore
+//! ```text
 //! loop {
 //!     let now = Instant::now();
 //!     if !out.urgent.is_empty() { let n = link.try_write_urgent(now, &out.urgent)?; out.urgent.drain(..n); }

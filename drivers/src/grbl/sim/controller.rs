@@ -14,7 +14,8 @@
 //! As the real firmware (GRBL 1.1h): the ring drops what does not fit; realtime bytes are picked
 //! out anywhere; every terminator is answered; nothing is answered while an alarm of the first two
 //! kinds waits for a reset; writing EEPROM makes it deaf; a reset in motion loses position.
-//! Not here: the `$` commands ([`super::commands`]) and the texts it says ([`super::report`]).
+//! Here: what there is, and in which order things happen. Beside it: `realtime`, `alarm`, `lines`,
+//! `acts`, `commands` (`$`), and `report` (the texts it says).
 
 use std::collections::VecDeque;
 use std::mem::take;
@@ -23,15 +24,12 @@ use headstock_config::machine::Xyz;
 
 use super::Options;
 use super::line::LineBuffer;
-use super::planner::{Kind, Move, Planner};
-use super::program::{Act, Offsets, Program, Rules};
+use super::planner::Planner;
+use super::program::{Act, Offsets, Program};
 use super::settings::Settings;
 
 /// A planner that runs empty and is filled again within this time has starved.
-const STARVED_WITHIN_S: f64 = 0.5;
-/// What a spindle is given to turn again after a door, and a coolant pump.
-const DOOR_SPINDLE_S: f64 = 4.0;
-const DOOR_COOLANT_S: f64 = 1.0;
+pub(super) const STARVED_WITHIN_S: f64 = 0.5;
 
 /// What the controller is doing.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,7 +60,7 @@ pub(super) enum Door {
 
 /// What comes once the firmware is free again.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum After {
+pub(super) enum After {
     Reboot,
     /// Lock up until a reset.
     LockUp,
@@ -70,10 +68,10 @@ enum After {
 
 /// A line being carried out.
 #[derive(Debug)]
-struct Work {
-    acts: VecDeque<Act>,
+pub(super) struct Work {
+    pub(super) acts: VecDeque<Act>,
     /// Said in front of the answer: start-up lines echo themselves.
-    prefix: String,
+    pub(super) prefix: String,
 }
 
 /// What an observer counts.
@@ -131,23 +129,23 @@ pub(super) struct Controller {
     pub(super) due: [u8; 2],
     pub(super) now: f64,
     pub(super) out: Vec<u8>,
-    rx: VecDeque<u8>,
-    realtime: Vec<u8>,
-    line: LineBuffer,
+    pub(super) rx: VecDeque<u8>,
+    pub(super) realtime: Vec<u8>,
+    pub(super) line: LineBuffer,
     /// A whole line, and when the processor is done reading it.
-    reading: Option<(Result<String, u8>, f64)>,
-    startup_lines: VecDeque<String>,
-    work: Option<Work>,
-    dwell_until: Option<f64>,
+    pub(super) reading: Option<(Result<String, u8>, f64)>,
+    pub(super) startup_lines: VecDeque<String>,
+    pub(super) work: Option<Work>,
+    pub(super) dwell_until: Option<f64>,
     /// A probe under way: whether it will touch, and whether it must.
-    probing: Option<(bool, bool)>,
-    busy_until: f64,
-    deaf_until: f64,
-    after: Option<After>,
-    locked_up: bool,
-    jog_cancelled: bool,
-    soft_limit: bool,
-    emptied: Option<f64>,
+    pub(super) probing: Option<(bool, bool)>,
+    pub(super) busy_until: f64,
+    pub(super) deaf_until: f64,
+    pub(super) after: Option<After>,
+    pub(super) locked_up: bool,
+    pub(super) jog_cancelled: bool,
+    pub(super) soft_limit: bool,
+    pub(super) emptied: Option<f64>,
 }
 
 impl Controller {
@@ -262,11 +260,11 @@ impl Controller {
         if self.instant() { self.now } else { self.now * self.options.time_scale }
     }
 
-    fn instant(&self) -> bool {
+    pub(super) fn instant(&self) -> bool {
         self.options.time_scale <= 0.0
     }
 
-    fn scaled(&self, seconds: f64) -> f64 {
+    pub(super) fn scaled(&self, seconds: f64) -> f64 {
         if self.instant() { 0.0 } else { seconds / self.options.time_scale }
     }
 
@@ -306,7 +304,7 @@ impl Controller {
     }
 
     /// Whether lines wait: the firmware sits in its suspend loop.
-    fn suspended(&self) -> bool {
+    pub(super) fn suspended(&self) -> bool {
         self.jog_cancelled
             || self.soft_limit
             || matches!(self.state, State::Hold { rest: true } | State::Door(_) | State::Sleep)
@@ -325,525 +323,5 @@ impl Controller {
             return None;
         }
         Some(self.realtime.remove(0))
-    }
-
-    // ---- motion -------------------------------------------------------------------------------
-
-    fn motion(&mut self) {
-        let was_moving = self.planner.moving();
-        if let Some(at) = self.planner.advance(self.machine_time()) {
-            self.emptied = Some(at / self.options.time_scale);
-        }
-        if was_moving && !self.planner.moving() {
-            self.rested();
-        }
-    }
-
-    /// It has come to rest: at the end of all blocks, or in a hold.
-    fn rested(&mut self) {
-        if self.soft_limit {
-            self.soft_limit_hit();
-            return;
-        }
-        if take(&mut self.jog_cancelled) {
-            self.forget_motion();
-        }
-        match self.state {
-            State::Run | State::Jog => self.state = State::Idle,
-            State::Hold { .. } => self.state = State::Hold { rest: true },
-            State::Door(_) => self.park(),
-            _ => (),
-        }
-    }
-
-    /// Drops all blocks; parser and planner agree again on where it stands.
-    fn forget_motion(&mut self) {
-        let position = self.planner.flush(self.machine_time());
-        self.program.modes.position = position;
-    }
-
-    fn soft_limit_hit(&mut self) {
-        self.soft_limit = false;
-        self.forget_motion();
-        self.alarm(2);
-    }
-
-    fn add(&mut self, wish: &Move) {
-        if !self.planner.moving()
-            && let Some(at) = self.emptied.take()
-            && self.now - at < STARVED_WITHIN_S
-        {
-            self.counters.starved += 1;
-        }
-        if !self.planner.add(self.machine_time(), wish) {
-            return;
-        }
-        self.counters.blocks += 1;
-        if self.instant() && self.state != (State::Hold { rest: false }) {
-            self.planner.finish();
-        } else if self.state == State::Idle {
-            self.state = if wish.kind == Kind::Jog { State::Jog } else { State::Run };
-        }
-    }
-
-    // ---- realtime -----------------------------------------------------------------------------
-
-    fn obey(&mut self, byte: u8) {
-        match byte {
-            0x18 => self.soft_reset(),
-            b'?' => self.status(),
-            b'!' => self.feed_hold(),
-            b'~' => self.cycle_start(),
-            0x84 => self.door(),
-            0x85 if self.state == State::Jog => self.cancel_jog(),
-            0x9E if matches!(self.state, State::Hold { .. }) => {
-                self.spindle_stopped = !self.spindle_stopped && self.spindle.0 != 0;
-                self.due[1] = 0;
-            }
-            0xA0 if matches!(self.state, State::Idle | State::Run | State::Hold { .. }) => {
-                self.flood = !self.flood;
-                self.program.modes.flood = self.flood;
-                self.due[1] = 0;
-            }
-            0x90..=0x9D => self.override_by(byte),
-            _ => (),
-        }
-    }
-
-    fn override_by(&mut self, byte: u8) {
-        let [feed, rapid, spindle] = &mut self.overrides;
-        let stepped = |value: u16, by: i16| value.saturating_add_signed(by).clamp(10, 200);
-        match byte {
-            0x90 => *feed = 100,
-            0x91 => *feed = stepped(*feed, 10),
-            0x92 => *feed = stepped(*feed, -10),
-            0x93 => *feed = stepped(*feed, 1),
-            0x94 => *feed = stepped(*feed, -1),
-            0x95 => *rapid = 100,
-            0x96 => *rapid = 50,
-            0x97 => *rapid = 25,
-            0x99 => *spindle = 100,
-            0x9A => *spindle = stepped(*spindle, 10),
-            0x9B => *spindle = stepped(*spindle, -10),
-            0x9C => *spindle = stepped(*spindle, 1),
-            0x9D => *spindle = stepped(*spindle, -1),
-            _ => return,
-        }
-        self.due[1] = 0;
-        self.use_overrides();
-    }
-
-    fn use_overrides(&mut self) {
-        let factors = [self.overrides[0], self.overrides[1]].map(|it| f64::from(it) / 100.0);
-        self.planner.set_overrides(self.machine_time(), factors);
-    }
-
-    fn feed_hold(&mut self) {
-        match self.state {
-            State::Run => {
-                self.counters.holds += 1;
-                self.state = State::Hold { rest: false };
-                self.slow_down();
-            }
-            State::Jog => self.cancel_jog(),
-            State::Idle => self.state = State::Hold { rest: true },
-            _ => (),
-        }
-    }
-
-    fn slow_down(&mut self) {
-        self.planner.hold(self.machine_time());
-        if !self.planner.moving() {
-            self.rested();
-        }
-    }
-
-    fn cancel_jog(&mut self) {
-        self.jog_cancelled = true;
-        self.slow_down();
-    }
-
-    fn cycle_start(&mut self) {
-        match self.state {
-            State::Hold { rest: true } => self.go_on(),
-            State::Door(Door::Parked) if !self.door_pin => {
-                let spindle = if self.spindle.0 == 0 { 0.0 } else { DOOR_SPINDLE_S };
-                let coolant = if self.flood { DOOR_COOLANT_S } else { 0.0 };
-                let until = self.now + self.scaled(spindle + coolant);
-                if spindle > 0.0 {
-                    self.say("[MSG:Restoring spindle]");
-                }
-                self.state = State::Door(Door::Restoring(until));
-            }
-            _ => (),
-        }
-    }
-
-    fn go_on(&mut self) {
-        self.spindle_stopped = false;
-        self.due[1] = 0;
-        self.planner.resume(self.machine_time());
-        self.state = if self.planner.moving() { State::Run } else { State::Idle };
-    }
-
-    pub(super) fn door(&mut self) {
-        match self.state {
-            State::Alarm | State::Check | State::Sleep | State::Home(_) => return,
-            State::Jog => self.jog_cancelled = true,
-            _ => (),
-        }
-        self.say("[MSG:Check Door]");
-        match self.state {
-            State::Run | State::Jog | State::Hold { rest: false } => {
-                self.state = State::Door(Door::Slowing);
-                self.slow_down();
-            }
-            State::Door(Door::Slowing) => (),
-            _ => self.park(),
-        }
-    }
-
-    fn park(&mut self) {
-        self.due[1] = 0;
-        self.state = State::Door(Door::Parked);
-    }
-
-    fn door_over(&mut self) {
-        if self.door_pin {
-            self.park();
-        } else {
-            self.go_on();
-        }
-    }
-
-    /// Whether spindle and coolant are really on: a door stop and a spindle stop switch them off.
-    pub(super) fn accessories_run(&self) -> bool {
-        !matches!(self.state, State::Door(Door::Parked) | State::Sleep)
-    }
-
-    // ---- alarms and resets --------------------------------------------------------------------
-
-    /// The soft reset, asked for or by itself.
-    pub(super) fn soft_reset(&mut self) {
-        self.counters.resets += 1;
-        let homing = matches!(self.state, State::Home(_));
-        let moving = self.planner.moving() || homing;
-        self.forget_motion();
-        if moving && !self.locked_up {
-            self.homed = false;
-            self.alarm(if homing { 6 } else { 3 });
-            self.after = Some(After::Reboot);
-        } else {
-            self.reboot();
-        }
-    }
-
-    pub(super) fn alarm(&mut self, number: u8) {
-        self.say(&format!("ALARM:{number}"));
-        self.state = State::Alarm;
-        self.work = if number <= 2 { None } else { self.work.take() };
-        self.switch_off();
-        self.busy_until = self.now + self.options.alarm_pause.as_secs_f64();
-        self.after = (number <= 2).then_some(After::LockUp);
-    }
-
-    /// A switch at the end of an axis was hit: steps are lost, nothing slows down.
-    pub(super) fn hard_limit(&mut self) {
-        self.forget_motion();
-        self.homed = false;
-        self.jog_cancelled = false;
-        self.alarm(1);
-    }
-
-    /// The supply failed for a moment: only EEPROM is left.
-    pub(super) fn restart(&mut self) {
-        self.counters.resets += 1;
-        self.planner.flush(self.machine_time());
-        self.planner.set_position([0.0; 3]);
-        self.homed = false;
-        (self.after, self.busy_until, self.deaf_until) = (None, 0.0, 0.0);
-        self.state = if self.settings.is(22) { State::Alarm } else { State::Idle };
-        self.reboot();
-    }
-
-    fn switch_off(&mut self) {
-        (self.spindle, self.flood, self.spindle_stopped) = ((0, 0.0), false, false);
-    }
-
-    /// Everything but position and EEPROM begins anew.
-    fn reboot(&mut self) {
-        self.rx.clear();
-        self.realtime.clear();
-        self.line = LineBuffer::default();
-        (self.reading, self.work) = (None, None);
-        (self.dwell_until, self.probing) = (None, None);
-        (self.locked_up, self.jog_cancelled, self.soft_limit) = (false, false, false);
-        self.emptied = None;
-        self.switch_off();
-        self.overrides = [100; 3];
-        self.use_overrides();
-        let position = self.planner.end();
-        let mut offsets = take(&mut self.program.offsets);
-        offsets.g92 = [0.0; 3];
-        self.program = Program::new(position, offsets);
-        self.offset = self.program.offset();
-        self.due = [0; 2];
-        self.say("");
-        self.say("Grbl 1.1h ['$' for help]");
-        if matches!(self.state, State::Alarm | State::Sleep) {
-            self.state = State::Alarm;
-            self.say("[MSG:'$H'|'$X' to unlock]");
-        } else {
-            self.state = State::Idle;
-            self.run_startup();
-        }
-    }
-
-    pub(super) fn run_startup(&mut self) {
-        let lines = self.startup.iter().filter(|line| !line.is_empty()).cloned();
-        self.startup_lines = lines.collect();
-    }
-
-    // ---- lines --------------------------------------------------------------------------------
-
-    /// The next piece of work on lines. Returns whether there was one.
-    fn work(&mut self) -> bool {
-        if let Some(mut work) = self.work.take() {
-            let busy = work.acts.front().cloned();
-            let Some(act) = busy else {
-                self.say(&format!("{}ok", work.prefix));
-                return true;
-            };
-            let over = self.act(act);
-            if over {
-                work.acts.pop_front();
-            }
-            // An alarm may have thrown the line away.
-            if !self.locked_up && self.after != Some(After::LockUp) {
-                self.work = Some(work);
-            }
-            return over;
-        }
-        if let Some(text) = self.startup_lines.pop_front() {
-            self.gcode(&text, false, format!(">{text}:"));
-            return true;
-        }
-        if let Some((line, at)) = self.reading.take() {
-            if self.now < at {
-                self.reading = Some((line, at));
-                return false;
-            }
-            self.read(line);
-            return true;
-        }
-        let Some(byte) = self.rx.pop_front() else { return false };
-        if let Some(line) = self.line.take(byte) {
-            let bytes = line.as_ref().map_or(80, String::len);
-            let cost = self.options.line_time + self.options.byte_time * bytes as u32;
-            self.reading = Some((line, self.now + cost.as_secs_f64()));
-        }
-        true
-    }
-
-    fn read(&mut self, line: Result<String, u8>) {
-        self.counters.lines += 1;
-        let text = match line {
-            Ok(text) => text,
-            Err(number) => return self.refuse(number, ""),
-        };
-        if self.options.keep_lines {
-            self.counters.text.push(text.clone());
-        }
-        if text.is_empty() {
-            self.say("ok");
-        } else if let Some(command) = text.strip_prefix('$') {
-            match self.command(command) {
-                Ok(Some(acts)) => self.begin(acts, String::new()),
-                Ok(None) => (),
-                Err(number) => self.refuse(number, ""),
-            }
-        } else if matches!(self.state, State::Alarm | State::Jog) {
-            self.refuse(9, "");
-        } else {
-            self.gcode(&text, false, String::new());
-        }
-    }
-
-    /// Reads G-code; `prefix` comes before the answer.
-    pub(super) fn gcode(&mut self, text: &str, jog: bool, prefix: String) {
-        let rules =
-            Rules { arc_tolerance: self.settings.get(12), laser: self.settings.is(32), jog };
-        let before = jog.then(|| self.program.clone());
-        let mut acts = match self.program.read(text, rules) {
-            Ok(acts) => acts,
-            Err(number) => return self.refuse(number, &prefix),
-        };
-        let beyond = acts.iter().any(|act| matches!(act, Act::Move(it) if self.beyond(it.target)));
-        if beyond && let Some(before) = before {
-            self.program = before;
-            return self.refuse(15, &prefix);
-        }
-        if self.state == State::Check {
-            if beyond {
-                return self.alarm(2);
-            }
-            acts.retain(|act| matches!(act, Act::Offset(_) | Act::End));
-        }
-        self.begin(acts, prefix);
-    }
-
-    fn begin(&mut self, acts: VecDeque<Act>, prefix: String) {
-        self.work = Some(Work { acts, prefix });
-    }
-
-    fn refuse(&mut self, number: u8, prefix: &str) {
-        self.counters.errors += 1;
-        self.say(&format!("{prefix}error:{number}"));
-    }
-
-    fn beyond(&self, target: Xyz) -> bool {
-        self.settings.is(20) && !self.settings.within_travel(target)
-    }
-
-    /// Carries an act on. Returns whether it is over.
-    fn act(&mut self, act: Act) -> bool {
-        match act {
-            Act::Drain => {
-                let drained = !self.planner.moving() && self.planner.depth() == 0;
-                self.emptied = if drained { None } else { self.emptied };
-                return drained;
-            }
-            Act::Move(wish) => return self.act_move(&wish),
-            Act::Dwell(seconds) => {
-                let ends = self.now + self.scaled(seconds);
-                let until = *self.dwell_until.get_or_insert(ends);
-                if self.now < until {
-                    return false;
-                }
-                self.dwell_until = None;
-            }
-            Act::Spindle(direction, speed) => {
-                let speed = if direction == 0 { 0.0 } else { speed.min(self.settings.get(30)) };
-                self.spindle = (direction, speed);
-                self.due[1] = 0;
-            }
-            Act::Flood(on) => {
-                self.flood = on;
-                self.due[1] = 0;
-            }
-            Act::Offset(offset) => {
-                self.offset = offset;
-                self.due[0] = 0;
-            }
-            Act::Store(bytes) => {
-                let span = self.options.eeprom_byte.as_secs_f64() * bytes as f64;
-                self.busy_until = self.now + span;
-                self.deaf_until = self.busy_until;
-            }
-            Act::Probe { wish, away, lenient } => return self.act_probe(&wish, away, lenient),
-            Act::Pause => self.state = State::Hold { rest: true },
-            Act::End => {
-                self.overrides = [100; 3];
-                self.use_overrides();
-                self.due[1] = 0;
-                self.say("[MSG:Pgm End]");
-            }
-        }
-        true
-    }
-
-    fn act_move(&mut self, wish: &Move) -> bool {
-        if self.beyond(wish.target) {
-            if self.planner.moving() {
-                self.soft_limit = true;
-                self.state = State::Hold { rest: false };
-                self.slow_down();
-            } else {
-                self.soft_limit_hit();
-            }
-            return true;
-        }
-        if self.planner.depth() >= self.options.planner_blocks {
-            return false;
-        }
-        self.add(wish);
-        true
-    }
-
-    fn act_probe(&mut self, wish: &Move, away: bool, lenient: bool) -> bool {
-        match self.probing {
-            None => {
-                if self.touches(self.planner.end()) != away {
-                    self.alarm(4);
-                    self.forget_motion();
-                    return true;
-                }
-                let (end, met) = self.contact(wish.target, away);
-                self.probing = Some((met, lenient));
-                self.add(&Move { target: end, ..*wish });
-                false
-            }
-            Some(_) if self.planner.depth() > 0 => false,
-            Some((met, lenient)) => {
-                (self.probing, self.emptied) = (None, None);
-                self.forget_motion();
-                if !met && !lenient {
-                    self.alarm(5);
-                }
-                let at = self.settings.stepped(self.planner.end());
-                self.probed = (if met { at } else { self.probed.0 }, met);
-                self.say_probe();
-                true
-            }
-        }
-    }
-
-    /// Whether the probe touches the plate, which is a plane of constant Z.
-    pub(super) fn touches(&self, at: Xyz) -> bool {
-        self.options.probe_plane.is_some_and(|plane| at[2] <= plane + 1e-9)
-    }
-
-    /// Where a probe on its way to `target` changes, or the target, and whether it does.
-    fn contact(&self, target: Xyz, away: bool) -> (Xyz, bool) {
-        let from = self.planner.end();
-        let Some(plane) = self.options.probe_plane else { return (target, false) };
-        if self.touches(target) == away {
-            return (target, false);
-        }
-        let share = (plane - from[2]) / (target[2] - from[2]);
-        let at = std::array::from_fn(|axis| from[axis] + (target[axis] - from[axis]) * share);
-        (at, true)
-    }
-
-    // ---- homing -------------------------------------------------------------------------------
-
-    /// Begins to look for the switches; they are at the far end of each axis.
-    pub(super) fn begin_homing(&mut self) {
-        let (seek, locate) = (self.settings.get(25) / 60.0, self.settings.get(24) / 60.0);
-        let pull_off = self.settings.get(27);
-        let travel = self.settings.xyz(130);
-        let here = self.planner.end();
-        let way: [f64; 3] = std::array::from_fn(|axis| {
-            let edge = if self.settings.bit(23, axis as u32) { -travel[axis] } else { 0.0 };
-            let known = (edge - here[axis]).abs();
-            if self.homed { known } else { known.max(0.2 * travel[axis]) }
-        });
-        let twice = 2.0 * (pull_off / locate + pull_off / seek + self.settings.get(26) / 1e3);
-        let seconds = way[2] / seek + way[0].max(way[1]) / seek + 2.0 * twice;
-        self.state = State::Home(self.now + self.scaled(seconds));
-    }
-
-    fn homed_now(&mut self) -> bool {
-        let (pull_off, travel) = (self.settings.get(27), self.settings.xyz(130));
-        let position: Xyz = std::array::from_fn(|axis| {
-            if self.settings.bit(23, axis as u32) { pull_off - travel[axis] } else { -pull_off }
-        });
-        self.planner.set_position(position);
-        self.program.modes.position = position;
-        self.homed = true;
-        self.state = State::Idle;
-        self.say("ok");
-        self.run_startup();
-        true
     }
 }

@@ -10,15 +10,22 @@
 //! some 100 us and it costs nothing at rest. A host may come and go: the slave is kept open here,
 //! as a UART does not mind either. Not here: a baud rate; the pty carries bytes as fast as it can.
 
+mod acts;
+mod alarm;
+mod arc;
 mod commands;
 mod controller;
 mod fault;
 mod line;
+mod lines;
 mod planner;
+mod profile;
 mod program;
+mod realtime;
 mod report;
 mod settings;
 mod thread;
+mod words;
 
 use std::io;
 use std::path::PathBuf;

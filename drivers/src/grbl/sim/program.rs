@@ -8,11 +8,13 @@
 //! Pure. Not here: how long anything takes, and the `$` commands.
 
 use std::collections::VecDeque;
-use std::f64::consts::TAU;
 
 use headstock_config::machine::Xyz;
 
 use super::planner::{Kind, Move};
+use super::words::{
+    DISTANCE, FEED_MODE, MOTION, NON_MODAL, PLANE, SYSTEM, TOOL_LENGTH, UNITS, Words, check_jog,
+};
 
 /// One thing to do, in order; the next begins when this one is over.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,137 +111,6 @@ pub(super) struct Rules {
 pub(super) struct Program {
     pub(super) modes: Modes,
     pub(super) offsets: Offsets,
-}
-
-/// The words of one line, sorted.
-#[derive(Default)]
-struct Words {
-    /// Tenfold G codes by modal group.
-    g: [Option<u16>; 14],
-    /// A code of group 0 or a motion that takes the axis words.
-    takes_axes: bool,
-    stop: Option<u16>,
-    spindle: Option<i8>,
-    flood: Option<bool>,
-    values: [Option<f64>; 26],
-}
-
-const NON_MODAL: usize = 0;
-const MOTION: usize = 1;
-const PLANE: usize = 2;
-const DISTANCE: usize = 3;
-const ARC_DISTANCE: usize = 4;
-const FEED_MODE: usize = 5;
-const UNITS: usize = 6;
-const CUTTER: usize = 7;
-const TOOL_LENGTH: usize = 8;
-const SYSTEM: usize = 12;
-const PATH: usize = 13;
-
-impl Words {
-    fn value(&self, letter: u8) -> Option<f64> {
-        self.values[usize::from(letter - b'A')]
-    }
-
-    fn take(&mut self, letter: u8) -> Option<f64> {
-        self.values[usize::from(letter - b'A')].take()
-    }
-
-    fn axes(&self) -> [Option<f64>; 3] {
-        [b'X', b'Y', b'Z'].map(|letter| self.value(letter))
-    }
-
-    fn read(text: &str) -> Result<Self, u8> {
-        let mut words = Self::default();
-        let mut rest = text.as_bytes();
-        while let Some((&letter, after)) = rest.split_first() {
-            if !letter.is_ascii_uppercase() {
-                return Err(1);
-            }
-            let (value, after) = number(after).ok_or(2)?;
-            rest = after;
-            match letter {
-                b'G' => words.g_code(value)?,
-                b'M' => words.m_code(value)?,
-                _ => words.other(letter, value)?,
-            }
-        }
-        Ok(words)
-    }
-
-    fn g_code(&mut self, value: f64) -> Result<(), u8> {
-        let code = (value * 10.0).round();
-        if (value * 10.0 - code).abs() > 1e-3 || !(0.0..=999.0).contains(&code) {
-            return Err(20);
-        }
-        let code = code as u16;
-        let group = match code {
-            40 | 280 | 281 | 300 | 301 | 530 | 920 | 921 | 100 => NON_MODAL,
-            0 | 10 | 20 | 30 | 382..=385 | 800 => MOTION,
-            170 | 180 | 190 => PLANE,
-            900 | 910 => DISTANCE,
-            911 => ARC_DISTANCE,
-            930 | 940 => FEED_MODE,
-            200 | 210 => UNITS,
-            400 => CUTTER,
-            431 | 490 => TOOL_LENGTH,
-            540 | 550 | 560 | 570 | 580 | 590 => SYSTEM,
-            610 => PATH,
-            591..=593 => return Err(29),
-            _ => return Err(20),
-        };
-        let takes_axes = matches!(code, 100 | 280 | 300 | 920 | 0 | 10 | 20 | 30 | 382..=385 | 431);
-        if takes_axes && std::mem::replace(&mut self.takes_axes, true) {
-            return Err(24);
-        }
-        if self.g[group].replace(code).is_some() {
-            return Err(21);
-        }
-        Ok(())
-    }
-
-    fn m_code(&mut self, value: f64) -> Result<(), u8> {
-        if value.fract() != 0.0 {
-            return Err(23);
-        }
-        let again = match value as i32 {
-            code @ (0..=2 | 30) => self.stop.replace(code as u16).is_some(),
-            3 => self.spindle.replace(1).is_some(),
-            4 => self.spindle.replace(-1).is_some(),
-            5 => self.spindle.replace(0).is_some(),
-            8 => self.flood.replace(true).is_some(),
-            9 => self.flood.replace(false).is_some(),
-            _ => return Err(20),
-        };
-        if again { Err(21) } else { Ok(()) }
-    }
-
-    fn other(&mut self, letter: u8, value: f64) -> Result<(), u8> {
-        if !b"FIJKLNPRSTXYZ".contains(&letter) {
-            return Err(20);
-        }
-        if b"FNPST".contains(&letter) && value < 0.0 {
-            return Err(4);
-        }
-        let slot = &mut self.values[usize::from(letter - b'A')];
-        if slot.replace(value).is_some() { Err(25) } else { Ok(()) }
-    }
-}
-
-/// A number without exponent, and what follows it.
-fn number(text: &[u8]) -> Option<(f64, &[u8])> {
-    let signed = usize::from(matches!(text.first(), Some(b'-' | b'+')));
-    let mut dots = 0;
-    let length = text[signed..]
-        .iter()
-        .take_while(|&&byte| {
-            dots += usize::from(byte == b'.');
-            byte.is_ascii_digit() || (byte == b'.' && dots == 1)
-        })
-        .count();
-    let (digits, rest) = text.split_at(signed + length);
-    let digits = std::str::from_utf8(digits).ok()?;
-    Some((digits.trim_start_matches('+').parse().ok()?, rest))
 }
 
 impl Program {
@@ -382,7 +253,7 @@ impl Program {
         Ok(())
     }
 
-    fn unit(&self) -> f64 {
+    pub(super) fn unit(&self) -> f64 {
         if self.modes.inches { 25.4 } else { 1.0 }
     }
 
@@ -499,7 +370,7 @@ impl Program {
     }
 
     /// mm/s over this distance.
-    fn speed_over(&self, distance: f64) -> f64 {
+    pub(super) fn speed_over(&self, distance: f64) -> f64 {
         if self.modes.inverse_time {
             distance * self.modes.feed / 60.0
         } else {
@@ -518,7 +389,14 @@ impl Program {
         })
     }
 
-    fn go(&mut self, kind: Kind, target: Xyz, feed: f64, number: u32, acts: &mut VecDeque<Act>) {
+    pub(super) fn go(
+        &mut self,
+        kind: Kind,
+        target: Xyz,
+        feed: f64,
+        number: u32,
+        acts: &mut VecDeque<Act>,
+    ) {
         acts.push_back(Act::Move(Move { target, kind, feed, number }));
         self.modes.position = target;
     }
@@ -582,66 +460,6 @@ impl Program {
         Ok(())
     }
 
-    fn arc(
-        &mut self,
-        words: &mut Words,
-        target: Xyz,
-        axes: [Option<f64>; 3],
-        tolerance: f64,
-        number: u32,
-        acts: &mut VecDeque<Act>,
-    ) -> Result<(), u8> {
-        let (a, b, up) = match self.modes.plane {
-            18 => (2, 0, 1),
-            19 => (1, 2, 0),
-            _ => (0, 1, 2),
-        };
-        if axes[a].is_none() && axes[b].is_none() {
-            return Err(32);
-        }
-        let unit = self.unit();
-        let from = self.modes.position;
-        let clockwise = self.modes.motion == 20;
-        let way = [target[a] - from[a], target[b] - from[b]];
-        let centre = match words.take(b'R') {
-            Some(radius) => centre_of(way, radius * unit, clockwise)?,
-            None => {
-                let offset = [b'I', b'J', b'K'].map(|letter| words.take(letter));
-                if offset[a].is_none() && offset[b].is_none() {
-                    return Err(35);
-                }
-                let centre = [a, b].map(|axis| offset[axis].unwrap_or_default() * unit);
-                check_radius(way, centre)?;
-                centre
-            }
-        };
-        let radius = centre[0].hypot(centre[1]);
-        let start = (-centre[1]).atan2(-centre[0]);
-        let end = (way[1] - centre[1]).atan2(way[0] - centre[0]);
-        let mut sweep = end - start;
-        if clockwise && sweep >= -5e-7 {
-            sweep -= TAU;
-        } else if !clockwise && sweep <= 5e-7 {
-            sweep += TAU;
-        }
-        let length = (sweep * radius).hypot(target[up] - from[up]);
-        let feed = self.speed_over(length);
-        let chord = (tolerance * (2.0 * radius - tolerance)).max(1e-12).sqrt();
-        // A circle of an absurd size must not fill the memory.
-        let chords = ((sweep * radius).abs() / 2.0 / chord).floor().clamp(1.0, 100_000.0) as usize;
-        for at in 1..chords {
-            let share = at as f64 / chords as f64;
-            let angle = start + sweep * share;
-            let mut point = from;
-            point[a] += centre[0] + radius * angle.cos();
-            point[b] += centre[1] + radius * angle.sin();
-            point[up] += (target[up] - from[up]) * share;
-            self.go(Kind::Feed, point, feed, number, acts);
-        }
-        self.go(Kind::Feed, target, feed, number, acts);
-        Ok(())
-    }
-
     fn flow(&mut self, stop: Option<u16>, acts: &mut VecDeque<Act>) {
         match stop {
             Some(0) => acts.extend([Act::Drain, Act::Pause]),
@@ -660,47 +478,8 @@ impl Program {
     }
 }
 
-fn check_jog(words: &Words) -> Result<(), u8> {
-    let groups = [MOTION, PLANE, ARC_DISTANCE, FEED_MODE, CUTTER, TOOL_LENGTH, SYSTEM, PATH];
-    let other = groups.iter().any(|&group| words.g[group].is_some())
-        || words.g[NON_MODAL].is_some_and(|code| code != 530)
-        || words.stop.is_some()
-        || words.spindle.is_some()
-        || words.flood.is_some()
-        || b"IJKLPRST".iter().any(|&letter| words.value(letter).is_some());
-    if other { Err(16) } else { Ok(()) }
-}
-
 fn distance(from: Xyz, to: Xyz) -> f64 {
     (0..3).map(|axis| (to[axis] - from[axis]).powi(2)).sum::<f64>().sqrt()
-}
-
-/// The centre of an arc over `way`, from its start. A negative radius takes the longer way.
-fn centre_of(way: [f64; 2], radius: f64, clockwise: bool) -> Result<[f64; 2], u8> {
-    let chord = way[0].hypot(way[1]);
-    if chord == 0.0 {
-        return Err(33);
-    }
-    let height = radius * radius - chord * chord / 4.0;
-    if height < -1e-9 {
-        return Err(34);
-    }
-    let mut side = height.max(0.0).sqrt() / chord;
-    if clockwise {
-        side = -side;
-    }
-    if radius < 0.0 {
-        side = -side;
-    }
-    Ok([way[0] / 2.0 - way[1] * side, way[1] / 2.0 + way[0] * side])
-}
-
-/// Start and end must be equally far from the centre.
-fn check_radius(way: [f64; 2], centre: [f64; 2]) -> Result<(), u8> {
-    let start = centre[0].hypot(centre[1]);
-    let end = (way[0] - centre[0]).hypot(way[1] - centre[1]);
-    let off = (start - end).abs();
-    if off > 0.005 && (off > 0.5 || off > 0.001 * start) { Err(33) } else { Ok(()) }
 }
 
 #[cfg(test)]
