@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
+use headstock_daemon::journal::{Barrier, Journal, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
@@ -359,4 +360,59 @@ fn a_pretend_machine_runs_until_it_is_ended_and_tells_what_it_has_seen() {
     assert_eq!((&seen["lines"], &seen["overflowed_bytes"]), (&json!(0), &json!(0)));
     assert!(child.wait().unwrap().success());
     assert!(fs::symlink_metadata(&port).is_err(), "the link is left behind");
+}
+
+#[test]
+fn a_journal_is_verified_and_exported_from_where_the_words_point() {
+    let folder = TempDir::new().unwrap();
+    let options = Options { segment_bytes: 65_536, reserve_bytes: 0, ..Options::default() };
+    let (mut journal, _) = Journal::open(&folder.path().join("journal"), options).unwrap();
+    for number in 1..=3 {
+        let body = json!({"number": number, "at_ms": 0, "fact": "house_closed"}).to_string();
+        journal.append(number, 0, body.as_bytes(), Barrier::Durable).unwrap();
+    }
+    journal.commit().unwrap();
+    drop(journal);
+    let socket = folder.path().join("s");
+    let at = folder.path().display();
+    for words in ["journal verify --json".into(), format!("journal verify --json --state-dir {at}")]
+    {
+        let output = headstock(&socket, &words);
+        let report: Value = serde_json::from_str(out(&output)).unwrap();
+        assert_eq!((code(&output), &report["entries"]), (0, &json!(3)), "{words}");
+    }
+    let output = headstock(&socket, "journal export --from 2");
+    let numbers: Vec<_> = out(&output)
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["number"].clone())
+        .collect();
+    assert_eq!((code(&output), numbers), (0, vec![json!(2), json!(3)]));
+    let elsewhere = headstock(&socket, "journal verify --state-dir /none");
+    assert_eq!(code(&elsewhere), 1, "{}", err(&elsewhere));
+}
+
+#[test]
+fn a_damaged_journal_is_not_success() {
+    let folder = TempDir::new().unwrap();
+    let at = folder.path().join("journal");
+    let options = Options { segment_bytes: 65_536, reserve_bytes: 0, ..Options::default() };
+    let (mut journal, _) = Journal::open(&at, options).unwrap();
+    for number in 1..=3 {
+        journal.append(number, 0, &[b'1'; 100], Barrier::Durable).unwrap();
+        // Each is promised by itself: what is damaged before a promise was no torn write.
+        journal.commit().unwrap();
+    }
+    drop(journal);
+    let segment = fs::read_dir(&at)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| fs::metadata(path).unwrap().len() == 65_536)
+        .unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    let first = bytes.windows(100).position(|window| window == [b'1'; 100]).unwrap();
+    bytes[first + 50] = b'2';
+    fs::write(&segment, bytes).unwrap();
+    let output = headstock(&folder.path().join("s"), "journal verify");
+    assert_eq!(code(&output), 1);
+    assert!(out(&output).contains("DAMAGED: "), "{}", out(&output));
 }

@@ -115,6 +115,18 @@ pub enum Verb {
     },
     /// Look the box over: configuration, folders, daemon, ports (exit code 1 if something is bad)
     Doctor,
+    /// Verify or export the journal on the disk, with or without a daemon that runs
+    Journal {
+        /// What to do
+        #[command(subcommand)]
+        what: JournalVerb,
+    },
+    /// See all of it at work on two pretend machines, within a minute
+    Demo {
+        /// Keep it up to look at, until Ctrl-C
+        #[arg(long)]
+        stay: bool,
+    },
     /// Run a pretend device alone, at the far end of a terminal of its own
     Sim {
         /// Which
@@ -305,6 +317,29 @@ pub enum ConfigVerb {
     Check,
     /// Print a configuration with every key explained
     ShowExample,
+}
+
+/// What can be done with the journal.
+#[derive(Debug, Subcommand)]
+pub enum JournalVerb {
+    /// Read all of it and report every damage (exit code 1 if there is any)
+    Verify {
+        /// The daemon's state folder [default: what the configuration says]
+        #[arg(long, value_name = "DIR")]
+        state_dir: Option<PathBuf>,
+    },
+    /// Write the entries as JSON, one a line
+    Export {
+        /// The daemon's state folder [default: what the configuration says]
+        #[arg(long, value_name = "DIR")]
+        state_dir: Option<PathBuf>,
+        /// The first entry wanted
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        from: u64,
+        /// A new file to write to [default: stdout]
+        #[arg(short, long, value_name = "PATH")]
+        output: Option<PathBuf>,
+    },
 }
 
 /// The pretend devices.

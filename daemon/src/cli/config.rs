@@ -7,6 +7,7 @@ use headstock_config::load::{self, Problem};
 use headstock_config::machine::Machine;
 use headstock_config::places::{NoPlace, Places, Surroundings};
 use headstock_config::settings::Settings;
+use headstock_drivers::registry;
 use headstock_tui::table::table;
 use serde::Serialize;
 
@@ -17,8 +18,6 @@ use super::trouble::Trouble;
 
 /// Every key, with what it is for.
 const EXAMPLE: &str = include_str!("../../../config/examples/headstock.toml");
-/// The drivers that may be named.
-const DRIVERS: &[&str] = &["grbl"];
 
 pub(super) fn config(what: &ConfigVerb, file: Option<&Path>, json: bool) -> Result<Exit, Trouble> {
     match what {
@@ -54,7 +53,7 @@ struct Checked {
 fn check(asked: Option<&Path>, json: bool) -> Result<Exit, Trouble> {
     let around = Surroundings::of_this_process();
     let file = around.config_file(asked);
-    let checked = match load::load(&file, DRIVERS) {
+    let checked = match load::load(&file, &registry::names()) {
         Ok(settings) => {
             let places = Places::find(&settings.daemon, None, &around);
             let places = Some(places.map_err(|problem| no_place(&problem))?);
@@ -99,7 +98,7 @@ fn row(machine: &Machine) -> [String; 5] {
 
 /// Reads a configuration of which all must be right.
 pub(super) fn read(file: &Path) -> Result<Settings, Trouble> {
-    load::load(file, DRIVERS).map_err(|problems| wrong(file, &problems))
+    load::load(file, &registry::names()).map_err(|problems| wrong(file, &problems))
 }
 
 fn wrong(file: &Path, problems: &[Problem]) -> Trouble {

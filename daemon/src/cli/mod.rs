@@ -14,13 +14,16 @@ pub mod exit;
 
 mod client;
 mod config;
+mod demo;
 mod doctor;
 mod events;
 mod files;
 mod jobs;
+mod journal;
 mod machines;
 mod order;
 mod say;
+mod signals;
 mod sim;
 mod socket;
 mod tokens;
@@ -64,6 +67,8 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Token { what } => tokens::token(&call()?, what),
         Verb::Config { what } => config::config(&what, common.config.as_deref(), common.json),
         Verb::Doctor => doctor::doctor(&common),
+        Verb::Journal { what } => journal::journal(what, &common),
+        Verb::Demo { stay } => demo::demo(stay, common.json),
         Verb::Sim { what } => sim::sim(what, common.json),
         Verb::Completions { shell } => {
             say::bytes(&completions(shell));

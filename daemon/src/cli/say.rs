@@ -36,6 +36,11 @@ pub(super) fn bytes(answer: &[u8]) {
     }
 }
 
+/// Lends stdout to whoever writes much; what becomes of errors is theirs to say.
+pub(super) fn through<T>(write: impl FnOnce(&mut dyn Write) -> T) -> T {
+    write(&mut io::BufWriter::new(io::stdout().lock()))
+}
+
 /// A line that is drawn over by the next one; `done` leaves it standing.
 pub(super) fn bar(line: &str, done: bool) {
     let end = if done { "\n" } else { "" };

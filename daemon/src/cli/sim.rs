@@ -6,19 +6,18 @@ use std::path::PathBuf;
 use headstock_drivers::grbl::sim::{self, Counters, Options};
 use headstock_tui::words::{count, plain, position};
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{GrblWords, SimVerb};
 use super::exit::Exit;
-use super::say;
 use super::trouble::Trouble;
+use super::{say, signals};
 
 /// Runs it until somebody ends it (Ctrl-C, SIGTERM, SIGHUP), then tells what it has seen.
 pub(super) fn sim(what: SimVerb, json: bool) -> Result<Exit, Trouble> {
     let SimVerb::Grbl(words) = what;
     let pretender = sim::start(options(words)).map_err(|error| no_device(&error))?;
     let at = pretender.path();
-    until_ended(|| {
+    signals::until_ended(|| {
         if json {
             say::json(&Opened { pty: at });
         } else {
@@ -96,23 +95,6 @@ impl Seen {
             position(self.position),
         ))
     }
-}
-
-/// Calls `ready` as soon as a signal will be heard, then waits for one.
-fn until_ended(ready: impl FnOnce()) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        ready();
-        tokio::select! {
-            _ = interrupt.recv() => (),
-            _ = terminate.recv() => (),
-            _ = hangup.recv() => (),
-        }
-        Ok(())
-    })
 }
 
 fn no_device(error: &io::Error) -> Trouble {

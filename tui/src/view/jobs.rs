@@ -32,6 +32,25 @@ pub fn progress_plain(view: &JobView) -> String {
     plain(&format!("{} {} {share} %  {}", view.job.id, view.job.state.word(), tail(view)))
 }
 
+/// Several jobs in one line of at most `width` characters, by machine:
+/// `mill [####----] 42 %  router [###-----] 38 %`.
+pub fn side_by_side(views: &[JobView], width: usize) -> String {
+    const GAP: &str = "   ";
+    let each = (width + GAP.len()) / views.len().max(1);
+    let one = |view: &JobView| {
+        let head = match view.job.state {
+            JobState::Running | JobState::Completed => view.job.machine.clone(),
+            state => format!("{} {}", view.job.machine, state.word()),
+        };
+        let tail = format!("{:>3} %", percent(view.progress));
+        let around = head.chars().count() + tail.len() + " [] ".len() + GAP.len();
+        let length = each.saturating_sub(around).min(BAR_MAX);
+        format!("{head} [{}] {tail}", bar(view.progress, length))
+    };
+    let line = views.iter().map(one).collect::<Vec<_>>().join(GAP);
+    fit(&plain(&line), width)
+}
+
 /// `length` characters, of which the done share is filled.
 fn bar(share: f64, length: usize) -> String {
     let full = (share.clamp(0.0, 1.0) * length as f64).floor() as usize;
@@ -179,6 +198,21 @@ mod tests {
             for width in 0..200 {
                 assert!(progress(&view, width).chars().count() <= width);
             }
+        }
+    }
+
+    #[test]
+    fn jobs_side_by_side_share_the_line() {
+        let (mill, mut router) = (samples::job("j12"), samples::job("j13"));
+        router.job.machine = "router".into();
+        router.job.state = JobState::Held;
+        assert_eq!(
+            side_by_side(&[mill.clone(), router.clone()], 60),
+            "mill [######---------]  42 %   router held [###-----]  42 %"
+        );
+        for width in 0..120 {
+            let line = side_by_side(&[mill.clone(), router.clone()], width);
+            assert!(line.chars().count() <= width);
         }
     }
 

@@ -1,0 +1,175 @@
+//! What the demo plays on: two pretend machines, a temporary folder, and a daemon of its own.
+//!
+//! Nothing of this is special to the demo: the daemon is this program's `daemon` verb with an
+//! ordinary configuration, and the machines are ports like any other. All of it is gone when the
+//! [`Stage`] is dropped.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use headstock_drivers::grbl::sim::{self, Options, Sim};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::cli::Call;
+use crate::cli::client::Client;
+use crate::cli::exit::Exit;
+use crate::cli::trouble::Trouble;
+
+/// The machines' ids.
+pub(super) const MACHINES: [&str; 2] = ["mill", "router"];
+/// Motion runs so many times faster than real: about five minutes of cutting in fifteen seconds.
+pub(super) const TIME_SCALE: f64 = 20.0;
+/// The daemon is given this long to end in order.
+const FAREWELL: Duration = Duration::from_secs(12);
+/// Between two looks at something that is awaited.
+const PACE: Duration = Duration::from_millis(10);
+const SAMPLE_PART: &str = include_str!("../../../assets/sample-part.nc");
+
+/// Everything that the demo has started.
+pub(super) struct Stage {
+    // In the order in which they end: the daemon, its machines, the folder.
+    daemon: Daemon,
+    pub(super) pretenders: Vec<Sim>,
+    folder: TempDir,
+}
+
+impl Stage {
+    /// Starts the machines, then the daemon; it need not be ready yet.
+    pub(super) fn build() -> Result<Self, Trouble> {
+        Self::try_build().map_err(|error| {
+            let remedy = "check the free space and the rights of this user in the temporary folder";
+            let message = format!("cannot set up the demo: {error}");
+            Trouble::new(Exit::Failed, "demo.stage", message, "nothing runs", remedy)
+        })
+    }
+
+    fn try_build() -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("headstock-demo-").tempdir()?;
+        let at = |name: &str| folder.path().join(name);
+        let pretend = |id: &&str| sim::start(pretended(at(&format!("tty-{id}"))));
+        let pretenders = MACHINES.iter().map(pretend).collect::<io::Result<Vec<Sim>>>()?;
+        fs::write(at("sample-part.nc"), SAMPLE_PART)?;
+        fs::write(at("headstock.toml"), configuration(folder.path()))?;
+        let daemon = Daemon::start(&at("headstock.toml"), &at("daemon.log"))?;
+        Ok(Self { daemon, pretenders, folder })
+    }
+
+    /// Something in the demo's folder.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A client of the demo's daemon.
+    pub(super) fn call(&self, json: bool) -> Result<Call, Trouble> {
+        Ok(Call { client: Client::new(self.path("headstock.sock"))?, json })
+    }
+
+    /// Where REST listens; empty until the daemon has said so.
+    pub(super) fn web(&self) -> String {
+        fs::read_to_string(self.path("web.addr")).unwrap_or_default().trim().to_owned()
+    }
+
+    /// Says what the daemon said last, for when it does not do as expected.
+    pub(super) fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.path("daemon.log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("\n")
+    }
+
+    /// Ends the daemon in order. Whether it did.
+    pub(super) fn close(mut self) -> bool {
+        self.daemon.end()
+    }
+}
+
+fn pretended(link: PathBuf) -> Options {
+    Options {
+        time_scale: TIME_SCALE,
+        // Homing is set up, so the machine wakes up locked, as a real one does.
+        settings: vec![(22, 1.0)],
+        link: Some(link),
+        ..Options::default()
+    }
+}
+
+/// What a person would write for these two machines.
+fn configuration(folder: &Path) -> String {
+    let folder = folder.display();
+    let mut text = format!(
+        "[daemon]\nstate_dir = \"{folder}\"\nsocket = \"{folder}/headstock.sock\"\n\n\
+         [web]\nlisten = \"127.0.0.1:0\"\n"
+    );
+    for id in MACHINES {
+        text.push_str(&format!(
+            "\n[[machine]]\nid = \"{id}\"\ndriver = \"grbl\"\nport = \"{folder}/tty-{id}\"\n\
+             baud = 115200\n"
+        ));
+    }
+    text
+}
+
+/// The daemon as a process of its own; ended when dropped.
+struct Daemon {
+    child: Child,
+}
+
+impl Daemon {
+    fn start(config: &Path, log: &Path) -> io::Result<Self> {
+        let child = Command::new(std::env::current_exe()?)
+            .args(["daemon", "--config"])
+            .arg(config)
+            // What is set for another daemon must not reach this one.
+            .env_remove("HEADSTOCK_SOCKET")
+            .env_remove("STATE_DIRECTORY")
+            .env_remove("RUNTIME_DIRECTORY")
+            .env_remove("NOTIFY_SOCKET")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(log)?)
+            .spawn()?;
+        Ok(Self { child })
+    }
+
+    /// Asks it to end, waits, and takes it down if it does not.
+    fn end(&mut self) -> bool {
+        let Ok(None) = self.child.try_wait() else { return false };
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let asked = id.is_some_and(|id| kill_process(id, Signal::TERM).is_ok());
+        let until = Instant::now() + FAREWELL;
+        while asked && Instant::now() < until {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return status.success();
+            }
+            sleep(PACE);
+        }
+        self.child.kill().ok();
+        self.child.wait().ok();
+        false
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            self.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demos_configuration_is_one_that_passes_its_check() {
+        let text = configuration(Path::new("/tmp/x"));
+        let settings = headstock_config::load::parse(&text, "demo", &["grbl"]).unwrap();
+        let ids: Vec<_> = settings.machines.iter().map(|it| it.id.as_str()).collect();
+        assert_eq!(ids, MACHINES);
+    }
+}
