@@ -233,9 +233,9 @@ pub struct Checkpoint {
 pub struct Interruption {
     /// For people.
     pub reason: String,
-    /// File line number that certainly has been answered.
+    /// File line number that the tool had reached at the least.
     pub line_min: u64,
-    /// File line number that may have been reached.
+    /// File line number that the tool can have reached at the most.
     pub line_max: u64,
     /// Last known machine coordinates.
     pub position: Option<Xyz>,

@@ -1,5 +1,11 @@
-//! The house.
+//! The house: machines, desk, ledger and doors. See `ARCHITECTURE.md` for the map.
 
+pub mod authz;
 pub mod cli;
+pub mod clock;
+pub mod desk;
+pub mod files;
 pub mod journal;
+pub mod ledger;
+pub mod machine;
 pub mod store;

@@ -19,6 +19,7 @@ mod path;
 pub mod planner;
 mod preflight;
 pub mod reader;
+pub mod resume;
 pub mod words;
 
 pub use analysis::Analyzer;

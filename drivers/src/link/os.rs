@@ -50,15 +50,17 @@ fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-/// Runs the calling thread at SCHED_FIFO with this priority (1 to 99).
+/// Runs the calling thread at SCHED_FIFO with this priority (1 to 99). Threads that it starts are
+/// ordinary ones: what reads a disk or works out a program must never come before a machine.
 ///
 /// Fails with `PermissionDenied` without CAP_SYS_NICE or a sufficient `RLIMIT_RTPRIO`.
 pub fn realtime(priority: i32) -> io::Result<()> {
     // SAFETY: an all-zero sched_param is a valid value of this plain C struct.
     let mut parameter: libc::sched_param = unsafe { std::mem::zeroed() };
     parameter.sched_priority = priority;
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
     // SAFETY: `parameter` lives through the call; 0 names the calling thread.
-    checked(unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &parameter) }).map(|_| ())
+    checked(unsafe { libc::sched_setscheduler(0, policy, &parameter) }).map(|_| ())
 }
 
 /// Lets sleeps of the calling thread end within about 1 us of their time instead of 50 us.

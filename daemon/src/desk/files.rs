@@ -1,0 +1,73 @@
+//! Files at the desk: brought, checked against a machine, removed.
+
+use headstock_config::file::File;
+use headstock_config::ledger::{Fact, Request};
+use headstock_config::people::Person;
+use headstock_config::preflight::Finding;
+use headstock_drivers::gcode::preflight;
+
+use super::{Desk, Refused};
+use crate::files::Incoming;
+use crate::ledger::Health;
+
+impl Desk {
+    /// A file is about to be brought: may this person, and is there room?
+    pub fn begin_upload(&self, who: &Person, name: &str) -> Result<Incoming, Refused> {
+        self.permit(who, &Request::Upload { name: name.to_owned() })?;
+        if *self.ledger().health().borrow() != Health::Ok {
+            return Err(Refused::DiskFull);
+        }
+        Ok(self.files().begin()?)
+    }
+
+    /// The file is here: it is made durable, analysed and written down.
+    pub async fn finish_upload(
+        &self,
+        who: &Person,
+        name: &str,
+        incoming: Incoming,
+    ) -> Result<File, Refused> {
+        self.book(who, Request::Upload { name: name.to_owned() }, async {
+            let (name, by) = (name.to_owned(), who.name.clone());
+            let finished = tokio::task::spawn_blocking(move || incoming.finish(&name, &by));
+            let file = finished.await.map_err(|_| crate::ledger::Error::Closed)??;
+            self.ledger().write(Fact::FileStored { file: Box::new(file.clone()) }).await?;
+            Ok(file)
+        })
+        .await
+    }
+
+    /// The file with this id.
+    pub fn file(&self, id: &str) -> Result<File, Refused> {
+        let state = self.ledger().state();
+        state.files.get(id).cloned().ok_or_else(|| Refused::UnknownFile(id.to_owned()))
+    }
+
+    /// Removes a file that no unfinished job needs.
+    pub async fn remove_file(&self, who: &Person, id: &str) -> Result<(), Refused> {
+        self.book(who, Request::RemoveFile { file: id.to_owned() }, async {
+            let file = self.file(id)?;
+            self.not_needed(id)?;
+            self.ledger().write(Fact::FileRemoved { file: id.to_owned() }).await?;
+            self.files().remove(&file).map_err(crate::files::Error::Disk)?;
+            Ok(())
+        })
+        .await
+    }
+
+    fn not_needed(&self, id: &str) -> Result<(), Refused> {
+        let state = self.ledger().state();
+        match state.jobs.values().find(|job| job.file == id && !job.state.over()) {
+            Some(job) => Err(Refused::InUse { file: id.to_owned(), job: job.id.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// What stands against running this file on this machine now.
+    pub fn preflight(&self, machine: &str, file: &File) -> Result<Vec<Finding>, Refused> {
+        let handle = self.machine(machine)?;
+        let state = self.ledger().state();
+        let controller = state.machines.get(machine).and_then(|it| it.controller.as_ref());
+        Ok(preflight(&file.analysis, &handle.declared, controller, &handle.live()))
+    }
+}

@@ -1,0 +1,223 @@
+//! The one place where anything is asked for.
+//!
+//! Every request, from whichever door, takes the same steps: is there such a thing, may this
+//! person, write it down, do it, write down what came of it. Refusals are written down as well.
+//!
+//! Stops are the exception: the role is looked up in memory, the byte goes out, and then it is
+//! written down, without anybody waiting for that.
+
+mod files;
+mod jobs;
+mod people;
+mod refused;
+mod resume;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use headstock_config::api::StopReport;
+use headstock_config::command::{Command, Stop};
+use headstock_config::ledger::{Fact, Request};
+use headstock_config::machine::Mode;
+use headstock_config::people::Person;
+
+pub use self::jobs::Outcome;
+pub use self::refused::{Kind, Refused};
+use crate::authz::{least, may};
+use crate::files::Files;
+use crate::ledger;
+use crate::machine;
+
+/// How long a stop waits for a machine to report rest before it says that it has not.
+const REST: Duration = Duration::from_secs(5);
+
+/// The desk. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    ledger: ledger::Handle,
+    machines: BTreeMap<String, machine::Handle>,
+    files: Files,
+    /// One job is started at a time, so that two requests cannot both find a machine free.
+    starting: tokio::sync::Mutex<()>,
+    /// Jobs queued since the house opened: only these may start when their turn comes.
+    fresh: Mutex<BTreeSet<String>>,
+}
+
+impl Desk {
+    /// Opens a desk for these machines and files.
+    pub fn new(
+        ledger: ledger::Handle,
+        machines: BTreeMap<String, machine::Handle>,
+        files: Files,
+    ) -> Self {
+        let starting = tokio::sync::Mutex::new(());
+        let fresh = Mutex::default();
+        Self { inner: Arc::new(Inner { ledger, machines, files, starting, fresh }) }
+    }
+
+    /// What has been written, and what is being written.
+    pub fn ledger(&self) -> &ledger::Handle {
+        &self.inner.ledger
+    }
+
+    fn machine(&self, id: &str) -> Result<&machine::Handle, Refused> {
+        self.inner.machines.get(id).ok_or_else(|| Refused::UnknownMachine(id.to_owned()))
+    }
+
+    /// The stored program files' content.
+    pub fn files(&self) -> &Files {
+        &self.inner.files
+    }
+
+    /// Tells one machine something. Answers when the machine took it, which may be long before
+    /// it has been carried out.
+    pub async fn tell(&self, who: &Person, id: &str, command: Command) -> Result<(), Refused> {
+        let machine = self.machine(id)?;
+        let stop = command.as_stop();
+        let request = Request::Tell { machine: id.to_owned(), command: command.clone() };
+        if let Some(how) = stop {
+            return self.stop_one(who, request, machine, how).await.map(drop);
+        }
+        self.book(who, request, async {
+            self.not_locked(id, &command)?;
+            Ok(machine.tell(command, &who.name).await?)
+        })
+        .await
+    }
+
+    /// Stops one machine and waits, within reason, until it reports that it rests.
+    pub async fn stop(&self, who: &Person, id: &str, how: Stop) -> Result<StopReport, Refused> {
+        let machine = self.machine(id)?;
+        let request = Request::Tell { machine: id.to_owned(), command: as_command(how) };
+        let asked = Instant::now();
+        let sent = self.stop_one(who, request, machine, how).await;
+        Ok(report(machine, asked, sent.is_ok()).await)
+    }
+
+    /// Stops every machine at once and says of each what was confirmed.
+    pub async fn stop_all(&self, who: &Person, how: Stop) -> Result<Vec<StopReport>, Refused> {
+        self.permit(who, &Request::StopAll)?;
+        let asked = Instant::now();
+        let mut reports = tokio::task::JoinSet::new();
+        for machine in self.inner.machines.values() {
+            let (machine, by) = (machine.clone(), who.name.clone());
+            reports.spawn(async move {
+                let sent = machine.stop(how, &by).await.is_ok();
+                report(&machine, asked, sent).await
+            });
+        }
+        self.note_later(who, Request::StopAll, None);
+        let mut reports = reports.join_all().await;
+        reports.sort_by(|one, other| one.machine.cmp(&other.machine));
+        Ok(reports)
+    }
+
+    /// Machines whose task has not gone round for this long.
+    pub fn late_machines(&self, allowed: Duration) -> Vec<String> {
+        let machines = self.inner.machines.iter();
+        let late = machines.filter(|(_, machine)| allowed < machine.idle_for());
+        late.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Holds every machine without anybody having asked: the house cannot keep its book.
+    pub async fn hold_all(&self, why: &str) {
+        for machine in self.inner.machines.values() {
+            // A machine that is gone needs no hold.
+            machine.stop(Stop::Hold, why).await.ok();
+        }
+    }
+
+    async fn stop_one(
+        &self,
+        who: &Person,
+        request: Request,
+        machine: &machine::Handle,
+        how: Stop,
+    ) -> Result<Instant, Refused> {
+        self.permit(who, &request)?;
+        let sent = machine.stop(how, &who.name).await.map_err(Refused::from);
+        self.note_later(who, request, sent.as_ref().err().map(ToString::to_string));
+        sent
+    }
+
+    fn permit(&self, who: &Person, request: &Request) -> Result<(), Refused> {
+        if may(who.role, request) {
+            return Ok(());
+        }
+        let refused = Refused::Forbidden { who: who.name.clone(), need: least(request) };
+        self.note_later(who, request.clone(), Some(refused.to_string()));
+        Err(refused)
+    }
+
+    /// Writes down what was asked and what came of it, without waiting.
+    fn note_later(&self, who: &Person, request: Request, refused: Option<String>) {
+        let ledger = self.inner.ledger.clone();
+        let by = who.clone();
+        tokio::spawn(async move {
+            // A ledger that fails says so itself and has the machines held.
+            if let Ok(of) = ledger.write(Fact::Asked { by, request }).await {
+                ledger.note(Fact::Answered { of, refused }).ok();
+            }
+        });
+    }
+
+    /// May this person; write it down; do it; write down what came of it.
+    async fn book<T>(
+        &self,
+        who: &Person,
+        request: Request,
+        deed: impl Future<Output = Result<T, Refused>>,
+    ) -> Result<T, Refused> {
+        self.permit(who, &request)?;
+        let of = self.inner.ledger.write(Fact::Asked { by: who.clone(), request }).await?;
+        let result = deed.await;
+        let refused = result.as_ref().err().map(ToString::to_string);
+        self.inner.ledger.write(Fact::Answered { of, refused }).await?;
+        result
+    }
+
+    /// What an interrupted job left in the controller must not go on by a mere resume.
+    fn not_locked(&self, id: &str, command: &Command) -> Result<(), Refused> {
+        let state = self.inner.ledger.state();
+        let lock = state.machines.get(id).and_then(|machine| machine.locked_by.clone());
+        match (lock, command) {
+            (Some(job), Command::Resume) => Err(Refused::Locked { machine: id.to_owned(), job }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn as_command(how: Stop) -> Command {
+    match how {
+        Stop::Hold => Command::Hold,
+        Stop::Stop => Command::Stop,
+        Stop::Abort => Command::Abort,
+    }
+}
+
+async fn report(machine: &machine::Handle, asked: Instant, sent: bool) -> StopReport {
+    let rested = tokio::time::timeout(REST, machine.rest()).await.ok();
+    let state = rested.unwrap_or_else(|| machine.live().mode);
+    let confirmed = sent && rested.is_some() && state != Mode::Offline;
+    let text = match (sent, rested.is_some(), state) {
+        (false, ..) => Some("the stop could not be sent".to_owned()),
+        (_, _, Mode::Offline) => Some("the machine is offline: nothing reached it".to_owned()),
+        (_, false, _) => Some(format!("no report of rest within {} s", REST.as_secs())),
+        _ => None,
+    };
+    StopReport {
+        machine: machine.declared.id.clone(),
+        sent,
+        confirmed,
+        ms: confirmed.then(|| asked.elapsed().as_millis() as u64),
+        state,
+        text,
+    }
+}

@@ -1,0 +1,110 @@
+//! What the doors show: the book and the live values, put together.
+
+use headstock_config::api::{Equipment, JobView};
+use headstock_config::job::{Job, JobState};
+use headstock_config::ledger::State;
+use headstock_config::machine::Live;
+
+use super::{Desk, Refused};
+use crate::clock::now_ms;
+use crate::machine;
+
+/// Share of a program after which its own pace says more than the estimate.
+const SETTLED: f64 = 0.05;
+
+impl Desk {
+    /// All machines, in the order of their ids.
+    pub fn equipment(&self) -> Vec<Equipment> {
+        let state = self.ledger().state();
+        self.inner.machines.values().map(|machine| equipment(&state, machine)).collect()
+    }
+
+    /// One machine.
+    pub fn one_equipment(&self, id: &str) -> Result<Equipment, Refused> {
+        let machine = self.machine(id)?;
+        Ok(equipment(&self.ledger().state(), machine))
+    }
+
+    /// Jobs for which `wanted` is true, newest first, at most `limit`.
+    pub fn jobs(&self, limit: usize, wanted: impl Fn(&Job) -> bool) -> Vec<JobView> {
+        let state = self.ledger().state();
+        let newest = state.jobs.values().rev().filter(|job| wanted(job)).take(limit);
+        newest.map(|job| self.look_at(job)).collect()
+    }
+
+    /// One job.
+    pub fn one_job(&self, id: &str) -> Result<JobView, Refused> {
+        Ok(self.look_at(&self.job(id)?))
+    }
+
+    /// A job with what its machine says at this moment.
+    pub fn look_at(&self, job: &Job) -> JobView {
+        let machine = self.inner.machines.get(&job.machine).filter(|_| job.state.active());
+        let live = machine.map(machine::Handle::live);
+        job_view(job, live.as_ref(), now_ms())
+    }
+
+    /// To be told when a machine says something else.
+    pub fn watch_machines(
+        &self,
+    ) -> impl Iterator<Item = (String, tokio::sync::watch::Receiver<Live>)> {
+        self.inner.machines.iter().map(|(id, machine)| (id.clone(), machine.watch()))
+    }
+}
+
+fn equipment(state: &State, machine: &machine::Handle) -> Equipment {
+    let declared = &machine.declared;
+    let live = machine.live();
+    let book = state.machines.get(&declared.id).cloned().unwrap_or_default();
+    let of_machine = || state.jobs.values().filter(|job| job.machine == declared.id);
+    let queued = of_machine().filter(|job| job.state == JobState::Queued);
+    Equipment {
+        id: declared.id.clone(),
+        name: declared.name.clone(),
+        driver: declared.driver.clone(),
+        port: declared.port.to_string(),
+        state: live.mode,
+        job: of_machine().find(|job| job.state.active()).map(|job| job.id.clone()),
+        queue: queued.map(|job| job.id.clone()).collect(),
+        locked_by: book.locked_by,
+        alarm: book.alarm,
+        offline_reason: book.offline_reason,
+        controller: book.controller,
+        live,
+    }
+}
+
+fn job_view(job: &Job, live: Option<&Live>, now_ms: u64) -> JobView {
+    let mut job = job.clone();
+    let progress = live.and_then(|live| live.progress);
+    if let Some(progress) = progress {
+        job.lines_acked = progress.lines_acked;
+    }
+    let share = match job.state {
+        JobState::Completed => 1.0,
+        _ if job.lines == 0 => 0.0,
+        _ => (job.lines_acked as f64 / job.lines as f64).min(1.0),
+    };
+    let line = progress.map(|it| it.line).or(job.checkpoint.as_ref().map(|it| it.line));
+    JobView {
+        progress: share,
+        line: line.unwrap_or_default(),
+        executing: progress.and_then(|it| it.executing),
+        time_left_s: job.state.active().then(|| time_left(&job, share, now_ms)),
+        asks: live.and_then(|live| live.asks.clone()),
+        starved: progress.map(|it| it.starved).unwrap_or_default(),
+        job,
+    }
+}
+
+/// The estimate at first; later more and more what the job's own pace says.
+fn time_left(job: &Job, share: f64, now_ms: u64) -> f64 {
+    let planned = job.estimate_s * (1.0 - share);
+    let held = job.held_ms + job.held_since_ms.map_or(0, |since| now_ms.saturating_sub(since));
+    let elapsed = now_ms.saturating_sub(job.started_ms.unwrap_or(now_ms)).saturating_sub(held);
+    if share < SETTLED {
+        return planned;
+    }
+    let by_pace = elapsed as f64 / 1000.0 / share * (1.0 - share);
+    by_pace * share + planned * (1.0 - share)
+}

@@ -1,0 +1,266 @@
+//! The house: opened in order, watched while it runs, closed in reverse.
+//!
+//! ```text
+//!  open:   state folder (locked) -> journal -> store -> ledger -> machines -> desk -> doors
+//!  close:  doors -> machines (farewell) -> ledger -> store
+//! ```
+//!
+//! Every task stands in one set, and the end of any of them that nobody asked for closes the
+//! house: a house without a door or a dispatcher is not one that a workshop can rely on.
+//!
+//! Invariant: nothing is sent to a machine while the house opens but what its driver sends to
+//! find out how it is. A job that was under way is `interrupted` before any door opens.
+
+mod service;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use headstock_config::job::{Interruption, Job, JobEvent};
+use headstock_config::ledger::{Fact, State};
+use headstock_config::machine::{Machine, Port};
+use headstock_config::settings::Settings;
+use headstock_drivers::grbl::sim::{self, Sim};
+use headstock_drivers::registry;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use self::service::{BadConfiguration, DaemonArgs, run, runtime};
+use crate::desk::Desk;
+use crate::files::Files;
+use crate::journal::{Journal, Options};
+use crate::store::Store;
+use crate::{ledger, machine, web};
+
+/// How long a closing house waits for its parts before it names the late ones and goes.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A part of the house that has not been heard of for this long is stuck.
+const ALIVE: Duration = Duration::from_secs(8);
+/// The shortest line that a controller could be fed: what may have been sent after the last
+/// checkpoint of a house that was killed is bounded by the wire.
+const SHORTEST_LINE: u64 = 3;
+/// A checkpoint is at most this old, seconds: one a second, and one for the disk.
+const CHECKPOINT_AGE: u64 = 2;
+
+/// Where a house lives.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// What is declared.
+    pub settings: Settings,
+    /// Where state is kept.
+    pub state_dir: PathBuf,
+    /// Where clients on the box knock.
+    pub socket: PathBuf,
+}
+
+/// An open house.
+pub struct House {
+    /// Where everything is asked for.
+    pub desk: Desk,
+    /// Where the REST door listens.
+    pub web: std::net::SocketAddr,
+    ledger: ledger::Handle,
+    tasks: JoinSet<&'static str>,
+    machines: Vec<(String, JoinHandle<()>)>,
+    book: JoinHandle<()>,
+    /// Ends the doors and everything that serves people.
+    doors_closing: CancellationToken,
+    /// Ends the machines.
+    machines_closing: CancellationToken,
+    pretenders: Vec<Sim>,
+}
+
+impl House {
+    /// Opens a house, or says which part of it could not be opened.
+    pub async fn open(ground: Ground) -> Result<Self> {
+        let opened = Instant::now();
+        let Ground { settings, state_dir, socket } = ground;
+        std::fs::create_dir_all(&state_dir)
+            .with_context(|| format!("cannot make the state folder {}", state_dir.display()))?;
+        let (ledger, book) = open_book(&state_dir, &settings)?;
+        let listeners = web::bind(&settings, &socket).await?;
+        let web = listeners.tcp_addr();
+        std::fs::write(state_dir.join("web.addr"), web.to_string())?;
+
+        let machines_closing = CancellationToken::new();
+        let mut pretenders = Vec::new();
+        let mut handles = BTreeMap::new();
+        let mut threads = Vec::new();
+        for declared in &settings.machines {
+            let folder = state_dir.join("sim");
+            let declared = plug_in(declared, &settings, &folder, &mut pretenders)?;
+            let (id, kind) = (declared.id.clone(), registry::find(&declared.driver));
+            let driver =
+                (kind.context("the configuration names only known drivers")?.build)(&declared);
+            let closing = machines_closing.clone();
+            let (handle, thread) = machine::start(declared, driver, ledger.clone(), closing)?;
+            handles.insert(id.clone(), handle);
+            threads.push((id, thread));
+        }
+        let files = Files::open(state_dir.join("files"), settings.web.max_upload_bytes)?;
+        let desk = Desk::new(ledger.clone(), handles, files);
+
+        let doors_closing = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        let door = web::Door { desk: desk.clone(), settings: Arc::new(settings), opened };
+        let closing = doors_closing.clone();
+        tasks.spawn(async move {
+            web::serve(listeners, door, closing).await;
+            "the doors"
+        });
+        watch::spawn(&mut tasks, &desk, &doors_closing);
+        tracing::info!(%web, socket = %socket.display(), state = %state_dir.display(), "open");
+        Ok(Self {
+            desk,
+            web,
+            ledger,
+            tasks,
+            machines: threads,
+            book,
+            doors_closing,
+            machines_closing,
+            pretenders,
+        })
+    }
+
+    /// The pretend devices behind `sim:` ports.
+    pub fn pretenders(&self) -> &[Sim] {
+        &self.pretenders
+    }
+
+    /// Whether the ledger answers and every machine's task has gone round lately.
+    pub async fn alive(&self) -> bool {
+        let ledger = tokio::time::timeout(ALIVE, self.ledger.alive()).await;
+        let late = self.desk.late_machines(ALIVE);
+        for machine in &late {
+            tracing::error!(%machine, "the machine's task does not go round");
+        }
+        ledger == Ok(true) && late.is_empty()
+    }
+
+    /// Waits until a task ends that should not, and names it.
+    pub async fn broken(&mut self) -> String {
+        match self.tasks.join_next().await {
+            Some(Ok(name)) => format!("{name} ended"),
+            Some(Err(error)) => format!("a task of the house has failed: {error}"),
+            None => "the house has no tasks".into(),
+        }
+    }
+
+    /// Closes in order and names what was late.
+    pub async fn close(mut self) {
+        let until = tokio::time::Instant::now() + PATIENCE;
+        self.doors_closing.cancel();
+        let doors = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(PATIENCE / 3, doors).await.is_err() {
+            tracing::warn!("the doors were late; closing without them");
+            self.tasks.shutdown().await;
+        }
+        self.machines_closing.cancel();
+        let threads = std::mem::take(&mut self.machines);
+        while threads.iter().any(|(_, thread)| !thread.is_finished()) {
+            if until <= tokio::time::Instant::now() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for (machine, _) in threads.iter().filter(|(_, thread)| !thread.is_finished()) {
+            tracing::warn!(%machine, "the machine was late; closing without it");
+        }
+        if self.ledger.write(Fact::HouseClosed).await.is_err() {
+            tracing::error!("the last entry could not be written");
+        }
+        // The ledger's thread ends when the last handle is gone.
+        drop((self.desk, self.ledger));
+        while !self.book.is_finished() && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if !self.book.is_finished() {
+            tracing::warn!("the ledger was late; everything it has acknowledged is stored");
+        }
+        tracing::info!("closed");
+    }
+}
+
+/// Journal, store and ledger; what an earlier house left under way is interrupted.
+fn open_book(dir: &Path, settings: &Settings) -> Result<(ledger::Handle, JoinHandle<()>)> {
+    let reserve_bytes = settings.journal.disk_reserve_bytes;
+    let options = Options { reserve_bytes, ..Options::default() };
+    let (journal, opened) = Journal::open(&dir.join("journal"), options)?;
+    if 0 < opened.truncated_bytes {
+        tracing::warn!(
+            bytes = opened.truncated_bytes,
+            "a record that was being written when the box stopped was cut off; it had not been acknowledged"
+        );
+    }
+    let (mut store, mut state) = Store::open(&dir.join("view"));
+    store.catch_up(&mut state, &journal.reader())?;
+    let clean = state.closed || state.applied == 0;
+    let broken_off = interruptions(&state, settings, clean);
+    let (ledger, book) = ledger::start(journal, store, state);
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    note(&ledger, Fact::HouseOpened { version, clean })?;
+    for fact in broken_off {
+        note(&ledger, fact)?;
+    }
+    Ok((ledger, book))
+}
+
+fn note(ledger: &ledger::Handle, fact: Fact) -> Result<()> {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(ledger.write(fact)))
+        .context("the first entries cannot be written")?;
+    Ok(())
+}
+
+fn interruptions(state: &State, settings: &Settings, clean: bool) -> Vec<Fact> {
+    let active = state.jobs.values().filter(|job| job.state.active());
+    active
+        .map(|job| Fact::Job {
+            job: job.id.clone(),
+            happened: JobEvent::Interrupted(interruption(job, settings, clean)),
+        })
+        .collect()
+}
+
+fn interruption(job: &Job, settings: &Settings, clean: bool) -> Interruption {
+    let declared = settings.machines.iter().find(|machine| machine.id == job.machine);
+    let per_second = declared.map_or(0, |machine| u64::from(machine.baud) / 10 / SHORTEST_LINE);
+    let last = job.checkpoint.clone().unwrap_or_default();
+    Interruption {
+        reason: if clean { "the house was closed" } else { "the box or the daemon restarted" }
+            .into(),
+        line_min: last.line.saturating_sub(machine::PLANNED),
+        line_max: last.sent_line + per_second * CHECKPOINT_AGE,
+        position: last.position,
+        work_offset: last.work_offset,
+        position_kept: false,
+        lines_acked: last.acked,
+    }
+}
+
+/// A pretend device is started for a `sim:` port, and its address put in its place. The address
+/// is a link of ours, which stays the same when the pretend cable comes out and goes in again.
+fn plug_in(
+    declared: &Machine,
+    settings: &Settings,
+    folder: &Path,
+    pretenders: &mut Vec<Sim>,
+) -> Result<Machine> {
+    let mut declared = declared.clone();
+    if let Port::Sim(_) = &declared.port {
+        std::fs::create_dir_all(folder)?;
+        let link = folder.join(format!("{}.tty", declared.id));
+        let time_scale = settings.sim.time_scale;
+        let options = sim::Options { time_scale, link: Some(link.clone()), ..Default::default() };
+        let pretender = sim::start(options)
+            .with_context(|| format!("cannot start the pretend device of `{}`", declared.id))?;
+        declared.port = Port::Path(link);
+        pretenders.push(pretender);
+    }
+    Ok(declared)
+}

@@ -1,0 +1,226 @@
+//! One task per machine. It owns the link and the driver, and nobody else does.
+//!
+//! ```text
+//!            +---------------------------+
+//!  stops --> |                           |
+//!  asks  --> |  task      [ driver ]     | -> ledger (facts), watch (live)
+//!  program-> |                           |
+//!            | bytes out        bytes in |
+//!            +---------------------------+
+//!                  |                ^
+//!                  +---- [ link ] --+
+//! ```
+//!
+//! A machine on a serial line runs on an OS thread of its own, above everything else where the
+//! system permits it: a full house then never delays a hold or starves a planner.
+//!
+//! Channels never leave this module: the house reaches a machine by its [`Handle`].
+
+mod program;
+mod task;
+mod work;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use headstock_config::command::{Command, Stop};
+use headstock_config::explain::Explain;
+use headstock_config::machine::{Live, Machine, Mode};
+use headstock_drivers::{Driver, Refusal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use self::program::{Program, Source};
+pub use self::work::PLANNED;
+use crate::ledger;
+
+/// Stops that may wait: one is enough, since a stop that waits makes the next one moot.
+const STOPS: usize = 16;
+/// Other requests that may wait; more than a few mean that nobody reads the answers.
+const REQUESTS: usize = 32;
+/// SCHED_FIFO priority of a machine on a serial line.
+const PRIORITY: i32 = 40;
+
+/// How to reach a running machine. Cheap to clone, safe to keep.
+#[derive(Clone)]
+pub struct Handle {
+    /// As declared.
+    pub declared: Arc<Machine>,
+    stops: mpsc::Sender<StopNow>,
+    requests: mpsc::Sender<Ask>,
+    live: watch::Receiver<Live>,
+    /// When the task last went round.
+    round: Arc<Mutex<Instant>>,
+}
+
+/// Why a request did not reach the device.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// The task has ended.
+    #[error("the machine is being shut down")]
+    Gone,
+    /// The task is alive and has more to do than it can take.
+    #[error("{REQUESTS} requests are already waiting for the machine")]
+    Busy,
+    /// A program is under way.
+    #[error("job `{0}` is under way")]
+    AtWork(String),
+    /// The driver said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl Explain for Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Gone => "machine.gone",
+            Self::Busy => "machine.busy",
+            Self::AtWork(_) => "machine.at_work",
+            Self::Refused(Refusal::NotOnline) => "machine.offline",
+            Self::Refused(Refusal::NotNow(_)) => "machine.not_now",
+            Self::Refused(Refusal::Backlog(_)) => "machine.backlog",
+            Self::Refused(Refusal::TooLong(..)) => "machine.line_too_long",
+            Self::Refused(Refusal::BadCommand(_)) => "machine.bad_command",
+            Self::Refused(Refusal::Unsupported(_)) => "machine.unsupported",
+        }
+    }
+
+    fn means(&self) -> String {
+        "nothing was sent to the machine".into()
+    }
+
+    fn remedy(&self) -> String {
+        match self {
+            Self::Gone => "try again when the service runs".into(),
+            Self::Busy | Self::Refused(Refusal::Backlog(_)) => "wait for the earlier ones".into(),
+            Self::AtWork(job) => format!("wait for `{job}`, or `headstock job cancel {job}`"),
+            Self::Refused(Refusal::NotOnline) => {
+                "look at power and cable; `headstock machines` says why it is offline".into()
+            }
+            Self::Refused(Refusal::NotNow(_)) => {
+                "bring the machine to rest first; in an alarm, home or unlock it".into()
+            }
+            Self::Refused(Refusal::TooLong(..) | Refusal::BadCommand(_)) => {
+                "correct the command".into()
+            }
+            Self::Refused(Refusal::Unsupported(_)) => {
+                "see `headstock machines --json` for what the controller reports".into()
+            }
+        }
+    }
+}
+
+struct StopNow {
+    how: Stop,
+    by: String,
+    sent: oneshot::Sender<Instant>,
+}
+
+struct Ask {
+    what: What,
+    by: String,
+    answer: oneshot::Sender<Result<(), Error>>,
+}
+
+enum What {
+    Obey(Command),
+    Start(Box<Start>),
+}
+
+/// A job that is to begin: everything about it has been written down.
+pub struct Start {
+    /// The job's id.
+    pub job: String,
+    /// Its lines.
+    pub program: Program,
+    /// Check mode only.
+    pub dry_run: bool,
+}
+
+/// Starts a machine on a thread of its own. It ends after `closing` is cancelled.
+pub fn start(
+    declared: Machine,
+    driver: Box<dyn Driver>,
+    ledger: ledger::Handle,
+    closing: CancellationToken,
+) -> std::io::Result<(Handle, std::thread::JoinHandle<()>)> {
+    let (stops, stop_lane) = mpsc::channel(STOPS);
+    let (requests, asks) = mpsc::channel(REQUESTS);
+    let (live, seen) = watch::channel(Live::default());
+    let declared = Arc::new(declared);
+    let round = Arc::new(Mutex::new(Instant::now()));
+    let handle =
+        Handle { declared: declared.clone(), stops, requests, live: seen, round: round.clone() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread = std::thread::Builder::new().name(format!("machine {}", declared.id)).spawn(
+        move || {
+            if let Err(error) = headstock_drivers::link::os::realtime(PRIORITY) {
+                tracing::info!(machine = %declared.id, %error, "no realtime priority; a busy box may delay this machine");
+            }
+            let ends = task::Ends { stops: stop_lane, asks, live, round, closing };
+            let task = task::Task::new(declared, driver, ledger, ends);
+            runtime.block_on(task.live());
+        },
+    )?;
+    Ok((handle, thread))
+}
+
+impl Handle {
+    /// Stops the machine. Answers when the stop byte has been handed to the port.
+    pub async fn stop(&self, how: Stop, by: &str) -> Result<Instant, Error> {
+        let (sent, done) = oneshot::channel();
+        match self.stops.try_send(StopNow { how, by: by.to_owned(), sent }) {
+            Ok(()) => done.await.map_err(|_| Error::Gone),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Error::Gone),
+            // Stops are already waiting: this one changes nothing.
+            Err(mpsc::error::TrySendError::Full(_)) => Ok(Instant::now()),
+        }
+    }
+
+    /// Passes a command on and waits until the driver took or refused it.
+    pub async fn tell(&self, command: Command, by: &str) -> Result<(), Error> {
+        self.ask(What::Obey(command), by).await
+    }
+
+    /// Begins a job.
+    pub async fn run(&self, start: Start, by: &str) -> Result<(), Error> {
+        self.ask(What::Start(Box::new(start)), by).await
+    }
+
+    async fn ask(&self, what: What, by: &str) -> Result<(), Error> {
+        let (answer, answered) = oneshot::channel();
+        let ask = Ask { what, by: by.to_owned(), answer };
+        self.requests.try_send(ask).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::Busy,
+            mpsc::error::TrySendError::Closed(_) => Error::Gone,
+        })?;
+        answered.await.map_err(|_| Error::Gone)?
+    }
+
+    /// How long ago its task last went round; it does so at least every few seconds.
+    pub fn idle_for(&self) -> Duration {
+        self.round.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// The latest the machine has said.
+    pub fn live(&self) -> Live {
+        self.live.borrow().clone()
+    }
+
+    /// To be told when it says something else.
+    pub fn watch(&self) -> watch::Receiver<Live> {
+        self.live.clone()
+    }
+
+    /// Waits until the machine is at rest or out of reach; the mode it is in then.
+    pub async fn rest(&self) -> Mode {
+        let mut live = self.live.clone();
+        let resting = |live: &Live| {
+            !matches!(
+                live.mode,
+                Mode::Running | Mode::Holding | Mode::Jogging | Mode::Homing | Mode::Connecting
+            )
+        };
+        live.wait_for(resting).await.map(|live| live.mode).unwrap_or_default()
+    }
+}

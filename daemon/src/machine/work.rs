@@ -1,0 +1,223 @@
+//! The job that a machine is on: its lines, and what its machine's news mean for it.
+//!
+//! ```text
+//!  reading --last chunk--> fed --finish--> waiting for ProgramDone or ProgramLost
+//! ```
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use headstock_config::event::{Cause, Event};
+use headstock_config::job::{Checkpoint, Interruption, JobEvent};
+use headstock_config::ledger::Fact;
+use headstock_config::machine::{Live, Mode, Progress};
+use headstock_drivers::Driver;
+use headstock_drivers::gcode::ProgramLine;
+
+use super::{Program, Start};
+
+/// Answered lines that may not have been carried out yet: a planner and the line being parsed.
+pub const PLANNED: u64 = 17;
+
+pub(super) struct Work {
+    job: String,
+    program: Option<Program>,
+    lines: VecDeque<ProgramLine>,
+    /// The driver has been told that there are no more lines.
+    finished: bool,
+    held: bool,
+    /// Why it rests, if the driver said more than that it does.
+    pause: Option<String>,
+    /// Who gave it up.
+    cancelled: Option<String>,
+    /// Why the rest of the program could not be read.
+    broken: Option<String>,
+    refused: u64,
+    sent_line: u64,
+    began: Instant,
+    held_since: Option<Instant>,
+    held_for: Duration,
+}
+
+/// Whether the job is over.
+pub(super) enum Ended {
+    No,
+    With(Box<Fact>),
+}
+
+impl Work {
+    pub(super) fn new(start: Start) -> Self {
+        Self {
+            job: start.job,
+            program: Some(start.program),
+            lines: VecDeque::new(),
+            finished: false,
+            held: false,
+            pause: None,
+            cancelled: None,
+            broken: None,
+            refused: 0,
+            sent_line: 0,
+            began: Instant::now(),
+            held_since: None,
+            held_for: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn job(&self) -> &str {
+        &self.job
+    }
+
+    /// Whether it waits for lines from the disk.
+    pub(super) fn reads(&self) -> bool {
+        self.lines.is_empty() && self.program.is_some()
+    }
+
+    /// Safe to drop while it waits.
+    pub(super) async fn read(&mut self) -> Option<Result<Vec<ProgramLine>, String>> {
+        self.program.as_mut()?.next().await
+    }
+
+    pub(super) fn buffer(&mut self, lines: Vec<ProgramLine>) {
+        self.lines.extend(lines);
+    }
+
+    pub(super) fn read_to_the_end(&mut self) {
+        self.program = None;
+    }
+
+    pub(super) fn broken(&mut self, reason: String) {
+        self.program = None;
+        self.lines.clear();
+        // The driver is stopped, not finished.
+        self.finished = true;
+        self.broken = Some(reason);
+    }
+
+    pub(super) fn next_line(&mut self) -> Option<ProgramLine> {
+        let line = self.lines.pop_front()?;
+        self.sent_line = self.sent_line.max(line.number);
+        Some(line)
+    }
+
+    /// True once: when the last line has been fed.
+    pub(super) fn finishes_now(&mut self) -> bool {
+        let now = !self.finished && self.lines.is_empty() && self.program.is_none();
+        self.finished |= now;
+        now
+    }
+
+    pub(super) fn cancelled_by(&mut self, by: &str) {
+        self.cancelled.get_or_insert_with(|| by.to_owned());
+        self.program = None;
+        self.lines.clear();
+        self.finished = true;
+    }
+
+    /// What this news means for the job; facts that do not end it go to `facts`.
+    pub(super) fn hear(
+        &mut self,
+        said: &Event,
+        driver: &dyn Driver,
+        by: &str,
+        facts: &mut VecDeque<Fact>,
+    ) -> Ended {
+        match said {
+            Event::Mode { mode } => facts.extend(self.mode(*mode, by)),
+            Event::Asks { why, line } => {
+                self.pause = Some(format!("{why} in line {line} asks for the operator"));
+                facts.extend(self.held.then(|| self.rests()));
+            }
+            Event::LineRefused { .. } => self.refused += 1,
+            Event::ProgramDone => return self.end(self.completed(driver)),
+            Event::ProgramLost { cause, reason, position_kept } => {
+                return self.end(self.lost(*cause, reason, *position_kept, driver));
+            }
+            _ => (),
+        }
+        Ended::No
+    }
+
+    fn mode(&mut self, mode: Mode, by: &str) -> Option<Fact> {
+        match mode {
+            Mode::Held | Mode::Door if !self.held => {
+                self.held = true;
+                self.held_since = Some(Instant::now());
+                if mode == Mode::Door && self.pause.is_none() {
+                    self.pause = Some("the safety door is open".into());
+                }
+                Some(self.rests())
+            }
+            Mode::Running | Mode::Checking if self.held => {
+                self.held = false;
+                self.pause = None;
+                self.held_for += self.held_since.take().map(|at| at.elapsed()).unwrap_or_default();
+                Some(self.fact(JobEvent::Resumed { by: by.to_owned() }))
+            }
+            _ => None,
+        }
+    }
+
+    fn rests(&self) -> Fact {
+        let reason = self.pause.clone().unwrap_or_else(|| "feed hold".into());
+        self.fact(JobEvent::Held { reason })
+    }
+
+    fn completed(&self, driver: &dyn Driver) -> JobEvent {
+        let lines_acked = driver.progress().unwrap_or_default().lines_acked;
+        JobEvent::Completed { lines_acked, refused_lines: self.refused }
+    }
+
+    fn lost(&self, cause: Cause, reason: &str, kept: bool, driver: &dyn Driver) -> JobEvent {
+        let progress = driver.progress().unwrap_or_default();
+        let lines_acked = progress.lines_acked;
+        if let Some(reason) = &self.broken {
+            return JobEvent::Failed { reason: reason.clone(), lines_acked };
+        }
+        match (cause, &self.cancelled) {
+            (Cause::Asked, by) => {
+                let by = by.clone().unwrap_or_else(|| "a reset".into());
+                JobEvent::Cancelled { by, lines_acked }
+            }
+            (Cause::Refused, _) => JobEvent::Failed { reason: reason.to_owned(), lines_acked },
+            _ => JobEvent::Interrupted(self.interruption(reason, kept, progress, driver.live())),
+        }
+    }
+
+    fn interruption(&self, why: &str, kept: bool, done: Progress, live: &Live) -> Interruption {
+        Interruption {
+            reason: why.to_owned(),
+            line_min: done.executing.unwrap_or(done.line.saturating_sub(PLANNED)).min(done.line),
+            line_max: self.sent_line,
+            position: live.machine_position,
+            work_offset: live.work_offset,
+            position_kept: kept,
+            lines_acked: done.lines_acked,
+        }
+    }
+
+    /// Where the job is, unless it rests: then the last one still holds.
+    pub(super) fn checkpoint(&mut self, driver: &dyn Driver) -> Option<Fact> {
+        if self.held {
+            return None;
+        }
+        let (progress, live) = (driver.progress()?, driver.live());
+        Some(self.fact(JobEvent::Checkpoint(Checkpoint {
+            sent: progress.lines_sent,
+            acked: progress.lines_acked,
+            line: progress.line,
+            sent_line: self.sent_line,
+            position: live.machine_position,
+            work_offset: live.work_offset,
+            elapsed_ms: (self.began.elapsed() - self.held_for).as_millis() as u64,
+        })))
+    }
+
+    fn end(&self, happened: JobEvent) -> Ended {
+        Ended::With(Box::new(self.fact(happened)))
+    }
+
+    fn fact(&self, happened: JobEvent) -> Fact {
+        Fact::Job { job: self.job.clone(), happened }
+    }
+}

@@ -1,0 +1,9 @@
+//! The house against pretend devices behind real ptys, from outside its doors.
+
+mod house {
+    mod cable;
+    mod jobs;
+    mod restart;
+    mod start;
+    mod stops;
+}
