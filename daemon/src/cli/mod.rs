@@ -21,7 +21,6 @@ mod files;
 mod jobs;
 mod journal;
 mod machines;
-mod order;
 mod say;
 mod signals;
 mod sim;

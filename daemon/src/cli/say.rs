@@ -2,7 +2,6 @@
 //!
 //! Invariant: a reader that went away (`headstock events | head`) ends the program quietly, with
 //! a code that is not success.
-#![allow(clippy::print_stdout, reason = "answers of the command line belong on stdout")]
 
 use std::io::{self, IsTerminal, Write};
 use std::process;

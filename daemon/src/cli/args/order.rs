@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use headstock_config::command::{Command, NO_AXIS, Override};
 
-use super::args::words;
-use super::trouble::Trouble;
+use super::words;
+use crate::cli::trouble::Trouble;
 
 /// What one machine can be told.
 #[derive(Debug, Subcommand)]
@@ -121,7 +121,7 @@ pub enum Order {
 
 impl Order {
     /// The machine, and what it is told.
-    pub(super) fn into_command(self) -> Result<(String, Command), Trouble> {
+    pub(in crate::cli) fn into_command(self) -> Result<(String, Command), Trouble> {
         Ok(match self {
             Self::Hold { machine } => (machine, Command::Hold),
             Self::Resume { machine } => (machine, Command::Resume),

@@ -1,0 +1,87 @@
+//! Words for what needs no daemon, or is one.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use headstock_drivers::grbl::sim::Fault;
+
+/// How the daemon is run.
+#[derive(Debug, clap::Args)]
+pub struct DaemonWords {
+    /// Where it keeps files, jobs and its journal, whatever the configuration says
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Report all that is wrong, each with file, line and column (exit code 2 if anything is)
+    Check,
+    /// Print a configuration with every key explained
+    ShowExample,
+}
+
+/// What can be done with the journal.
+#[derive(Debug, Subcommand)]
+pub enum JournalVerb {
+    /// Read all of it and report every damage (exit code 1 if there is any)
+    Verify {
+        /// The daemon's state folder [default: what the configuration says]
+        #[arg(long, value_name = "DIR")]
+        state_dir: Option<PathBuf>,
+    },
+    /// Write the entries as JSON, one a line
+    Export {
+        /// The daemon's state folder [default: what the configuration says]
+        #[arg(long, value_name = "DIR")]
+        state_dir: Option<PathBuf>,
+        /// The first entry wanted
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        from: u64,
+        /// A new file to write to [default: stdout]
+        #[arg(short, long, value_name = "PATH")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// The pretend devices.
+#[derive(Debug, Subcommand)]
+pub enum SimVerb {
+    /// A GRBL 1.1h with a planner, a receive buffer that overflows, and motion that takes time
+    Grbl(GrblWords),
+}
+
+/// How the pretend GRBL is made.
+#[derive(Debug, clap::Args)]
+pub struct GrblWords {
+    /// Where to put the link to its terminal
+    #[arg(long, value_name = "PATH")]
+    pub pty: PathBuf,
+    /// Motion runs this many times faster; 0: it takes no time
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = time_scale)]
+    pub time_scale: f64,
+    /// What goes wrong, and when: unplug@100, mute@2s+1.5s (unplug, power, garbage, reset, mute,
+    /// limit, door); may be given several times
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<Fault>,
+    /// Bytes of its receive buffer
+    #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = rx_bytes)]
+    pub rx: usize,
+    /// Reports carry line numbers, as builds with USE_LINE_NUMBERS do
+    #[arg(long)]
+    pub line_numbers: bool,
+    /// Seed of what is random
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
+fn time_scale(text: &str) -> Result<f64, String> {
+    let scale = text.parse().ok().filter(|it| (0.0..=1e6).contains(it));
+    scale.ok_or_else(|| "a number from 0 to 1000000 is accepted".into())
+}
+
+fn rx_bytes(text: &str) -> Result<usize, String> {
+    let bytes = text.parse().ok().filter(|it| (80..=65_536).contains(it));
+    bytes.ok_or_else(|| "a number from 80 to 65536 is accepted".into())
+}
