@@ -59,7 +59,7 @@ fn collect(folder: &Path, found: &mut Vec<(String, String)>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(&path, found);
-        } else if path.extension().is_some_and(|it| it == "rs") {
+        } else if path.extension().is_some_and(|it| it == "rs") && !path.ends_with("tests.rs") {
             let text = fs::read_to_string(&path).unwrap();
             let name = path.strip_prefix(root()).unwrap().display().to_string();
             found.push((name, text));
@@ -125,8 +125,9 @@ fn rooms_have_no_rummage_box() {
 fn no_path_of_somebodys_machine_is_written_down() {
     let homes = ["/home/", "/root/", "/Users/", "/work/"];
     for (path, text) in product() {
+        let code = code(&text);
         for home in homes {
-            assert!(!text.contains(home), "{path} names a path below {home}");
+            assert!(!code.contains(home), "{path} names a path below {home}");
         }
     }
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use headstock_config::api::{Decide, StartJob};
 use headstock_config::job::{Decision, JobState};
-use headstock_config::machine::Mode;
 use headstock_daemon::desk::Kind;
 use headstock_drivers::grbl::sim::{Fault, What};
 
@@ -16,7 +15,7 @@ async fn a_pulled_cable_interrupts_the_job_and_locks_the_machine_until_a_person_
     let open = mill.house().await;
     open.ready().await;
     let job = open.start(&squares(500)).await;
-    open.mode(Mode::Running).await;
+    open.moving().await;
 
     mill.sim.fault(Fault::now(What::Unplug).lasting(Duration::from_millis(300)));
     let broken = open.until(&job, |state| !state.active()).await;
@@ -49,7 +48,7 @@ async fn a_controller_that_restarts_by_itself_interrupts_the_job() {
     let open = mill.house().await;
     open.ready().await;
     let job = open.start(&squares(500)).await;
-    open.mode(Mode::Running).await;
+    open.moving().await;
 
     mill.sim.fault(Fault::now(What::Reset));
 

@@ -23,7 +23,8 @@ async fn every_line_of_the_file_reaches_the_mill_once_and_in_order() {
     assert_eq!(job.state, JobState::Completed, "{job:?}");
     let expected: Vec<String> = program.lines().map(|line| line.replace(' ', "")).collect();
     assert_eq!(job.lines_acked, expected.len() as u64);
-    let got: Vec<String> = mill.sim.counters().text.into_iter().filter(|line| !line.starts_with('$')).collect();
+    let got: Vec<String> =
+        mill.sim.counters().text.into_iter().filter(|line| !line.starts_with('$')).collect();
     assert_eq!(got, expected);
     assert_eq!(mill.sim.counters().overflowed, 0);
     open.house.close().await;
@@ -35,7 +36,7 @@ async fn a_hold_rests_the_job_and_a_resume_lets_it_go_on() {
     let open = mill.house().await;
     open.ready().await;
     let job = open.start(&squares(200)).await;
-    open.mode(Mode::Running).await;
+    open.moving().await;
 
     open.desk().tell(&open.ada, "mill", Command::Hold).await.unwrap();
     open.until(&job, |state| state == JobState::Held).await;
@@ -66,7 +67,10 @@ async fn a_refused_line_fails_the_job_and_names_the_line() {
 
     match started {
         // The analysis knew: nothing was sent.
-        Err(refused) => assert!(refused.to_string().contains('5') || refused.kind() == Kind::NotNow, "{refused}"),
+        Err(refused) => assert!(
+            refused.to_string().contains('5') || refused.kind() == Kind::NotNow,
+            "{refused}"
+        ),
         Ok(job) => {
             let job = open.until(&job.id, JobState::over).await;
             assert_eq!(job.state, JobState::Failed);
@@ -107,9 +111,7 @@ async fn a_viewer_may_look_and_nothing_else_and_refusals_are_written_down() {
 
     open.desk().note(&open.ada, "j9", "x").await.unwrap_err();
     open.upload("G0 X1\n").await;
-    let asked = open
-        .facts(|fact| matches!(fact, Fact::Asked { by, .. } if by.name == "bob"))
-        .await;
+    let asked = open.facts(|fact| matches!(fact, Fact::Asked { by, .. } if by.name == "bob")).await;
     assert_eq!(asked, 3);
     open.house.close().await;
 }

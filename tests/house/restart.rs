@@ -12,7 +12,7 @@ async fn a_house_that_closes_holds_the_machine_and_interrupts_the_job() {
     let open = mill.house().await;
     open.ready().await;
     let job = open.start(&squares(500)).await;
-    open.mode(Mode::Running).await;
+    open.moving().await;
     open.house.close().await;
     let lines = mill.sim.counters().lines;
 

@@ -73,6 +73,13 @@ impl Open {
         assert!(seen.is_ok(), "never {wanted:?}, but {:?}", self.desk().equipment());
     }
 
+    /// Waits until the mill is in motion.
+    pub(crate) async fn moving(&self) {
+        let (_, mut live) = self.desk().watch_machines().next().unwrap();
+        let moving = live.wait_for(|live| live.mode == Mode::Running && 0.0 < live.feed);
+        assert!(tokio::time::timeout(PATIENCE, moving).await.is_ok(), "it never moved");
+    }
+
     /// Waits until the mill has introduced itself and is idle.
     pub(crate) async fn ready(&self) {
         let known = || self.desk().one_equipment("mill").unwrap().controller.is_some();

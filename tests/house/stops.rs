@@ -13,7 +13,7 @@ async fn stop_all_brings_a_running_mill_to_rest_and_keeps_its_position() {
     let open = mill.house().await;
     open.ready().await;
     let job = open.start(&squares(500)).await;
-    open.mode(Mode::Running).await;
+    open.moving().await;
 
     let reports = open.desk().stop_all(&open.ada, Stop::Stop).await.unwrap();
 
@@ -31,7 +31,7 @@ async fn an_abort_in_motion_ends_the_job_and_says_that_position_is_in_doubt() {
     let open = mill.house().await;
     open.ready().await;
     let job = open.start(&squares(500)).await;
-    open.mode(Mode::Running).await;
+    open.moving().await;
 
     open.desk().stop(&open.ada, "mill", Stop::Abort).await.unwrap();
 

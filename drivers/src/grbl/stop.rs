@@ -115,6 +115,13 @@ impl Hold {
     }
 }
 
+/// A reset empties the controller's receive buffer, half a line included. What still waits here
+/// must not follow it: it would be carried out after the stop.
+fn reset_now(out: &mut Outbox) {
+    out.bytes.clear();
+    out.urgent.push(RESET);
+}
+
 impl Grbl {
     /// `Driver::stop`.
     pub(super) fn stop_by(&mut self, now: Instant, how: Stop, out: &mut Outbox) {
@@ -175,7 +182,7 @@ impl Grbl {
         self.join_stopping(reason);
         let stopping = self.stopping.as_mut().expect("it was begun above");
         (stopping.kept, stopping.rest, stopping.asked) = (kept, rest, true);
-        out.urgent.push(RESET);
+        reset_now(out);
     }
 
     fn begin_stopping(&mut self, phase: Phase) {
@@ -262,7 +269,7 @@ impl Grbl {
         if stopping.slows() {
             stopping.rest = None;
             stopping.phase = Phase::Resetting { since: now, tries: 1 };
-            out.urgent.push(RESET);
+            reset_now(out);
         }
     }
 
@@ -281,7 +288,7 @@ impl Grbl {
                 if at_rest && sure {
                     (stopping.rest, stopping.kept) = (position, true);
                     stopping.phase = Phase::Resetting { since: now, tries: 1 };
-                    out.urgent.push(RESET);
+                    reset_now(out);
                     return;
                 }
                 if position != *at {
@@ -345,14 +352,14 @@ impl Grbl {
             {
                 stopping.kept = false;
                 stopping.phase = Phase::Resetting { since: now, tries: 1 };
-                out.urgent.push(RESET);
+                reset_now(out);
                 let text = "no rest after the hold; it was reset in motion".into();
                 out.events.push_back(Event::Message { text });
             }
             Phase::Resetting { since, tries } if *since + GREETING <= now => {
                 if *tries < RESETS {
                     (*since, *tries) = (now, *tries + 1);
-                    out.urgent.push(RESET);
+                    reset_now(out);
                 } else {
                     (stopping.kept, stopping.rest) = (false, None);
                     self.stream.clear();

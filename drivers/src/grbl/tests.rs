@@ -268,3 +268,18 @@ fn nothing_is_taken_before_the_controller_is_known() {
     assert_eq!(begin, Err(Refusal::NotOnline));
     assert_eq!(talk.grbl.appetite(), 0);
 }
+
+#[test]
+fn what_waits_to_be_sent_does_not_follow_a_reset() {
+    let mut talk = Talk::connected();
+    talk.begin(false);
+    talk.hear(QUIET);
+    talk.feed(1, "G1X10F100");
+    assert!(!talk.out.bytes.is_empty(), "the link has not taken it yet");
+
+    talk.grbl.stop(talk.now, Stop::Abort, &mut talk.out);
+
+    let (urgent, bytes) = talk.sent();
+    assert!(urgent.contains(&0x18));
+    assert_eq!(bytes, "");
+}
