@@ -183,10 +183,15 @@ impl Desk {
         result
     }
 
-    fn source(&self, job: &Job, file: &File, continuation: Option<Continuation>) -> Source {
+    /// The longest line that the machine's controller takes.
+    pub(super) fn line_max(&self, machine: &str) -> usize {
         let state = self.ledger().state();
-        let controller = state.machines.get(&job.machine).and_then(|it| it.controller.as_ref());
-        let line_max = controller.map(|it| it.line_max).filter(|&it| 0 < it).unwrap_or(79);
+        let controller = state.machines.get(machine).and_then(|it| it.controller.as_ref());
+        controller.map(|it| it.line_max).filter(|&it| 0 < it).unwrap_or(79)
+    }
+
+    fn source(&self, job: &Job, file: &File, continuation: Option<Continuation>) -> Source {
+        let line_max = self.line_max(&job.machine);
         let preamble = continuation.map(|it| it.preamble).unwrap_or_default();
         Source { path: self.files().path(file), line_max, preamble, from_line: job.from_line }
     }

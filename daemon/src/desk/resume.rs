@@ -5,11 +5,13 @@
 //! that was never in doubt.
 
 use std::fs::File as Handle;
-use std::io::{BufRead, BufReader};
+use std::io::{self, Read};
+use std::path::Path;
 
 use headstock_config::file::File;
 use headstock_config::job::Job;
-use headstock_drivers::gcode::resume::{self, CannotResume, Options};
+use headstock_drivers::gcode::lines::Lines;
+use headstock_drivers::gcode::resume::{CannotResume, Options, Resume, Search};
 
 use super::{Desk, Refused};
 
@@ -42,18 +44,20 @@ impl Desk {
                 nearest: None,
             });
         }
-        let options =
-            Options { safe_z: machine.declared.safe_z, spinup_s: machine.declared.spinup_s };
+        let options = Options {
+            safe_z: machine.declared.safe_z,
+            spinup_s: machine.declared.spinup_s,
+            laser: machine.declared.laser,
+            line_max: self.line_max(&job.machine),
+            ..Options::default()
+        };
         let path = self.files().path(file);
-        let planned = tokio::task::spawn_blocking(move || {
-            let input = BufReader::new(Handle::open(path)?);
-            Ok::<_, std::io::Error>(resume::plan(numbered(input), line, &options))
-        });
+        let planned = tokio::task::spawn_blocking(move || plan(&path, line, options));
         let planned = planned.await.map_err(|_| crate::ledger::Error::Closed)?;
         let plan = planned.map_err(crate::files::Error::Disk)?.map_err(
-            |CannotResume { reason, nearest_earlier }| Refused::CannotResume {
+            |CannotResume { reason, nearest_earlier, .. }| Refused::CannotResume {
                 line,
-                reason,
+                reason: reason.to_string(),
                 nearest: nearest_earlier,
             },
         )?;
@@ -65,8 +69,20 @@ impl Desk {
     }
 }
 
-/// The lines of a stored file, numbered from 1. One that cannot be read ends them; the job then
-/// fails when its program does.
-fn numbered(input: impl BufRead) -> impl Iterator<Item = (u64, Vec<u8>)> {
-    (1..).zip(input.split(b'\n').map_while(Result::ok))
+/// Reads a stored file as far as it takes to plan.
+fn plan(path: &Path, line: u64, options: Options) -> io::Result<Result<Resume, CannotResume>> {
+    let mut file = Handle::open(path)?;
+    let (mut search, mut lines) = (Search::new(line, options), Lines::default());
+    let mut buffer = vec![0; 64 * 1024];
+    let mut more = true;
+    while more {
+        let length = file.read(&mut buffer)?;
+        let each = |number, raw: &[u8]| more = more && search.take(number, raw);
+        if length == 0 {
+            lines.end(each);
+            break;
+        }
+        lines.push(&buffer[..length], each);
+    }
+    Ok(search.finish())
 }
