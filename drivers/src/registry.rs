@@ -1,9 +1,12 @@
 //! The one visible list of drivers.
 
+use std::io;
+
 use headstock_config::machine::Machine;
 
 use crate::Driver;
 use crate::grbl::Grbl;
+use crate::grbl::sim::{self, Sim};
 
 /// One kind of device.
 #[derive(Clone, Copy, Debug)]
@@ -12,11 +15,16 @@ pub struct Kind {
     pub name: &'static str,
     /// Makes a driver for a machine of this kind.
     pub build: fn(&Machine) -> Box<dyn Driver>,
+    /// Switches on a device that pretends to be one of this kind (`port = "sim:grbl"`).
+    pub pretend: fn() -> io::Result<Sim>,
 }
 
 /// Every kind of device there is a driver for.
-pub const DRIVERS: &[Kind] =
-    &[Kind { name: "grbl", build: |machine| Box::new(Grbl::new(machine)) }];
+pub const DRIVERS: &[Kind] = &[Kind {
+    name: "grbl",
+    build: |machine| Box::new(Grbl::new(machine)),
+    pretend: || sim::start(sim::Options::default()),
+}];
 
 /// The driver of this name.
 pub fn find(name: &str) -> Option<&'static Kind> {

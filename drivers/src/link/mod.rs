@@ -59,7 +59,8 @@ use self::identity::{Identity, Sysfs};
 use self::pace::Pace;
 use self::serial::Tty;
 use self::trace::{Direction, Recorder};
-use crate::grbl::sim::{self, Sim};
+use crate::grbl::sim::Sim;
+use crate::registry;
 
 /// An open link to one device.
 #[derive(Debug)]
@@ -232,11 +233,9 @@ impl Link {
 
 /// Switches a pretend device on, if the port is one.
 fn pretend(port: &Port) -> Result<Option<Sim>, Why> {
-    match port {
-        Port::Sim(name) if name == "grbl" => Ok(Some(sim::start(sim::Options::default())?)),
-        Port::Sim(name) => Err(Why::NoSim(name.clone())),
-        Port::Path(_) | Port::Udev(_) => Ok(None),
-    }
+    let Port::Sim(name) = port else { return Ok(None) };
+    let kind = registry::find(name).ok_or_else(|| Why::NoSim(name.clone()))?;
+    Ok(Some((kind.pretend)()?))
 }
 
 fn is_for_later(error: &io::Error) -> bool {

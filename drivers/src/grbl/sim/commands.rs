@@ -122,7 +122,10 @@ impl Controller {
             _ => (),
         }
         let number = name.parse().map_err(|_| 3)?;
-        let value = value.parse().map_err(|_| 2)?;
+        let value = match super::words::number(value.as_bytes()) {
+            Some((value, b"")) => value,
+            _ => return Err(2),
+        };
         self.settings.set(number, value)?;
         self.planner.set_limits(self.settings.limits());
         stored(SETTING_BYTES)

@@ -178,4 +178,6 @@ impl Handle {
 }
 
 #[cfg(test)]
+mod conversation;
+#[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The pretend controller against transcripts of the real one, with a clock of our own.
 
+use proptest::prelude::*;
+
 use super::controller::Controller;
 use super::*;
 
@@ -447,6 +449,24 @@ fn a_restart_leaves_eeprom_and_nothing_else() {
     assert_eq!(bench.said(), ["", BANNER]);
     assert_eq!(bench.x(), 0.0);
     assert!(bench.ask("$#\n")[0] == "[G54:7.000,0.000,0.000]");
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_arrives_makes_it_panic(
+        pieces in proptest::collection::vec((0.0..0.5_f64, prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..40),
+            "[GMXYZIJKRFSTPLN$=HC.0-9-]{0,20}\n".prop_map(String::into_bytes),
+            "G[0-3]X-?[0-9]{1,3}Y[0-9]I[0-9]J[0-9]F[0-9]{3}\n".prop_map(String::into_bytes),
+            "[!?~]{1,3}".prop_map(String::into_bytes),
+        ]), 0..60),
+        scale in prop_oneof![Just(0.0), Just(1.0), Just(1_000.0)],
+    ) {
+        let mut bench = Bench::new(Options { time_scale: scale, ..Options::default() });
+        for (seconds, bytes) in pieces {
+            bench.send(bytes).wait(seconds).controller.take_output();
+        }
+    }
 }
 
 mod over_a_terminal {

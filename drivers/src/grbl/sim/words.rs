@@ -116,7 +116,7 @@ impl Words {
 }
 
 /// A number without exponent, and what follows it.
-fn number(text: &[u8]) -> Option<(f64, &[u8])> {
+pub(super) fn number(text: &[u8]) -> Option<(f64, &[u8])> {
     let signed = usize::from(matches!(text.first(), Some(b'-' | b'+')));
     let mut dots = 0;
     let length = text[signed..]
