@@ -119,12 +119,9 @@ impl Grbl {
         self.poll.answered();
         self.silent = false;
         self.sight.take(now, report, self.it.controller.reports_inches);
-        if let Some([planner, rx]) = report.buffer {
-            self.it.quiet_planner = self.it.quiet_planner.max(planner);
-            let quiet = report.state == State::Idle && self.stream.is_empty();
-            if quiet && self.program.is_none() {
-                self.it.quiet_rx = Some(rx);
-            }
+        let quiet = report.state == State::Idle && self.stream.is_empty();
+        if quiet && self.program.is_none() && self.stopping.is_none() {
+            self.it.take_quiet_buffer(report.buffer);
         }
         self.jog_saw(now, out);
         self.stop_saw(now, out);

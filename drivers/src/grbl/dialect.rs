@@ -26,7 +26,7 @@ pub struct Capabilities {
     pub controller: Controller,
     /// Free receive bytes it showed when nothing was under way.
     pub quiet_rx: Option<usize>,
-    /// Most free planner blocks it has shown.
+    /// Free planner blocks it showed when nothing was under way; 0 until then.
     pub quiet_planner: usize,
     /// 0x85 also throws away lines it has not read, and answers none of them.
     pub jog_cancel_flushes: bool,
@@ -46,6 +46,8 @@ pub struct Capabilities {
     pub single_axis_homing: bool,
     /// The buffer sizes are its own words, not our assumption.
     sizes_told: bool,
+    /// `Bf` of the latest quiet report.
+    quiet_buffer: Option<[usize; 2]>,
 }
 
 impl Default for Capabilities {
@@ -71,6 +73,7 @@ impl Default for Capabilities {
             line_numbers: false,
             single_axis_homing: false,
             sizes_told: false,
+            quiet_buffer: None,
         }
     }
 }
@@ -84,6 +87,16 @@ impl Capabilities {
             Some(shown) if 0 < shown => claimed.min(shown),
             _ => claimed.min(if self.dialect == Dialect::FluidNc { 255 } else { 128 }),
         }
+    }
+
+    /// Learns from `Bf` when nothing is under way. It counts when it was said twice in a row, since
+    /// one damaged report would spoil every later comparison.
+    pub fn take_quiet_buffer(&mut self, buffer: Option<[usize; 2]>) {
+        if let Some([planner, rx]) = buffer.filter(|_| buffer == self.quiet_buffer) {
+            self.quiet_planner = planner;
+            self.quiet_rx = Some(rx);
+        }
+        self.quiet_buffer = buffer;
     }
 
     /// Learns from a banner.

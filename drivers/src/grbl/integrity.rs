@@ -4,7 +4,7 @@
 //! points, four things are predicted and compared with what the controller reports:
 //!
 //! * at rest with nothing unanswered: the work position, to half a step, and a free receive ring;
-//! * in motion: a position within the box of the lines that can be executing;
+//! * in motion: a position on the way of the lines that can be executing (`window`);
 //! * in motion, where the build has it: an N number among those lines;
 //! * after a while without traffic: the free receive bytes, to the byte.
 //!
@@ -15,38 +15,17 @@
 //! An axis is compared only while the program alone decides where it is: after a person moved the
 //! machine in the middle of a program, it must first be named in an absolute line again.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use headstock_config::event::Check;
 use headstock_config::machine::Xyz;
 
 use super::dialect::Capabilities;
 use super::modal::{Effect, Modal};
 use super::status::Sight;
+use super::window::{Point, Recent, on_the_way};
 use crate::gcode::{Known, ProgramLine};
 
 /// Reports after which a suspicion about position is decided even without a fresh work offset.
 const PATIENCE_REPORTS: u64 = 40;
-/// A window of points longer than this is cut; the checks then see less, never too much.
-const RING: usize = 2048;
-
-/// Where one program line leads.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Point {
-    /// File line number.
-    pub(super) number: u64,
-    /// N word.
-    pub(super) n: Option<u64>,
-    /// Work position after the line, as far as it can be relied upon.
-    pub(super) end: Known,
-    /// How far outside the box of end points the way may lead, mm.
-    pub(super) bulge: f64,
-    /// It may take a planner block.
-    pub(super) block: bool,
-    /// Seconds that it dwells.
-    pub(super) dwell_s: f64,
-}
 
 /// A difference, before it is known at which line.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,7 +57,7 @@ pub(super) struct Watch {
     trusted: [bool; 3],
     last_sent: Known,
     last_answered: Known,
-    recent: VecDeque<Point>,
+    recent: Recent,
     drift: f64,
     suspicions: [Option<Suspicion>; 3],
 }
@@ -103,18 +82,17 @@ impl Watch {
     pub(super) fn begin(start: Option<Xyz>) -> Self {
         let start = start.map_or([None; 3], |at| at.map(Some));
         let mut watch = Self { trusted: [true; 3], last_sent: start, ..Self::default() };
-        watch.recent.push_back(Point { end: start, block: true, ..Point::default() });
+        watch.recent.start(start, true);
         watch
     }
 
     /// A line is sent.
-    pub(super) fn follow(&mut self, line: &ProgramLine) -> Point {
+    pub(super) fn follow(&mut self, line: &ProgramLine, it: &Capabilities) -> Point {
         let effect = self.modal.take(&line.text);
         for axis in 0..3 {
             self.trusted[axis] |= effect.axes[axis] && effect.absolute;
         }
         let end = std::array::from_fn(|axis| line.end[axis].filter(|_| self.trusted[axis]));
-        let block = line.traits.moves && (end != self.last_sent || end.contains(&None));
         if effect.absolute && line.traits.moves {
             self.drift = 0.0;
         } else {
@@ -122,24 +100,26 @@ impl Watch {
             let far = end.iter().flatten().fold(0.0_f64, |far, at| far.max(at.abs()));
             self.drift += far * 6e-8;
         }
-        self.last_sent = end;
+        let from = std::mem::replace(&mut self.last_sent, end);
         let Effect { bulge, n, dwell_s, .. } = effect;
         let bulge = if line.traits.moves || bulge.is_infinite() { bulge } else { 0.0 };
-        Point { number: line.number, n, end, bulge, block, dwell_s }
+        let mut point =
+            Point { number: line.number, n, from, end, bulge, dwell_s, ..Point::default() };
+        if bulge.is_infinite() {
+            point.blocks = (0, usize::MAX);
+        } else if line.traits.moves {
+            point.blocks = point.count_blocks(longest_step(it));
+        }
+        point
     }
 
     /// A line was accepted. `drained`: all motion before it had ended by then.
     pub(super) fn answered(&mut self, point: Point, drained: bool, planner_blocks: usize) {
         self.last_answered = point.end;
         if drained {
-            self.recent.clear();
-            self.recent.push_back(Point { bulge: 0.0, block: true, ..point });
-        } else if point.block || point.bulge.is_infinite() {
-            self.recent.push_back(point);
-        }
-        let most = (planner_blocks + 3).min(RING);
-        while most < self.recent.len() {
-            self.recent.pop_front();
+            self.recent.start(point.end, true);
+        } else {
+            self.recent.push(point, planner_blocks);
         }
     }
 
@@ -150,9 +130,7 @@ impl Watch {
         self.trusted = [false; 3];
         self.last_sent = [None; 3];
         self.last_answered = [None; 3];
-        self.recent.clear();
-        let end = position.map_or([None; 3], |at| at.map(Some));
-        self.recent.push_back(Point { end, block: true, ..Point::default() });
+        self.recent.start(position.map_or([None; 3], |at| at.map(Some)), position.is_some());
         self.suspicions = [None; 3];
     }
 
@@ -195,31 +173,50 @@ impl Watch {
         &mut self,
         sight: &Sight,
         it: &Capabilities,
-        ahead: impl Iterator<Item = Point>,
+        ahead: &[Point],
     ) -> Verdict {
-        let points: Vec<Point> = self.recent.iter().copied().chain(ahead).collect();
-        let finding = self.inside(sight, it, &points).or_else(|| line_number(sight, it, &points));
-        // A place that could be reached since the last report needs no second look.
-        match finding {
-            Some(finding) if finding.check == Check::Position && !leapt(sight, it) => {
-                Verdict::Wrong(finding)
-            }
-            finding => self.weigh(Scene::Motion, finding, sight),
-        }
+        let finding =
+            self.off_the_way(sight, it, ahead).or_else(|| self.line_number(sight, it, ahead));
+        self.weigh(Scene::Motion, finding, sight)
     }
 
-    fn inside(&self, sight: &Sight, it: &Capabilities, points: &[Point]) -> Option<Finding> {
+    fn off_the_way(&self, sight: &Sight, it: &Capabilities, ahead: &[Point]) -> Option<Finding> {
         let at = sight.live.work_position?;
-        let bulge = points.iter().fold(0.0_f64, |most, point| most.max(point.bulge));
-        for (axis, at) in at.into_iter().enumerate() {
-            let ends = points.iter().map(|point| point.end[axis]);
-            let Some((low, high)) = span(ends) else { continue };
-            let slack = self.tolerance(it, axis) + bulge + 0.01;
-            if at < low - slack || high + slack < at {
-                return Some(position_finding(axis, format!("{low:.3} to {high:.3}"), at));
-            }
+        let planned = if it.buffer_exact {
+            let [free, _] = sight.live.buffer?;
+            // An empty planner in motion: the last block ended while the report was written.
+            Some(it.quiet_planner.checked_sub(free).filter(|&planned| 0 < planned)?)
+        } else {
+            None
+        };
+        let lines = self.recent.executing(ahead, planned, it.controller.planner_blocks);
+        let tolerance = std::array::from_fn(|axis| self.tolerance(it, axis) + 0.01);
+        if lines.is_empty() || on_the_way(&lines, at, tolerance) {
+            return None;
         }
-        None
+        let (first, last) = (lines.first()?.number, lines.last()?.number);
+        Some(Finding {
+            check: Check::Position,
+            expected: format!("a place on the way of lines {first} to {last}"),
+            found: format!("X {:.3} Y {:.3} Z {:.3}", at[0], at[1], at[2]),
+        })
+    }
+
+    fn line_number(&self, sight: &Sight, it: &Capabilities, ahead: &[Point]) -> Option<Finding> {
+        let reported = sight.line.filter(|&line| it.line_numbers && 0 < line)?;
+        let lines = self.recent.iter().chain(ahead);
+        // A program numbered only in part, or one that only just began, predicts nothing.
+        let all: Option<Vec<u64>> = lines.clone().skip(1).map(|point| point.n).collect();
+        let known = all.filter(|known| 1 < known.len() && !known.contains(&reported))?;
+        if lines.clone().next()?.n == Some(reported) {
+            return None;
+        }
+        let (low, high) = (known.iter().min()?, known.iter().max()?);
+        Some(Finding {
+            check: Check::LineNumber,
+            expected: format!("N{low} to N{high}"),
+            found: format!("N{reported}"),
+        })
     }
 
     /// The file line number of a reported N number.
@@ -279,20 +276,11 @@ impl Watch {
     }
 }
 
-fn line_number(sight: &Sight, it: &Capabilities, points: &[Point]) -> Option<Finding> {
-    let reported = sight.line.filter(|&line| it.line_numbers && 0 < line)?;
-    // A program numbered only in part, or one that only just began, predicts nothing.
-    let all: Option<Vec<u64>> = points.iter().skip(1).map(|point| point.n).collect();
-    let known = all.filter(|known| 1 < known.len() && !known.contains(&reported))?;
-    if points[0].n == Some(reported) {
-        return None;
-    }
-    let (low, high) = (known.iter().min()?, known.iter().max()?);
-    Some(Finding {
-        check: Check::LineNumber,
-        expected: format!("N{low} to N{high}"),
-        found: format!("N{reported}"),
-    })
+/// The length of a step of the coarsest axis, mm; a guess on the long side if unknown.
+fn longest_step(it: &Capabilities) -> f64 {
+    let steps =
+        it.controller.steps_per_mm.map_or(0.0, |steps| steps[0].min(steps[1]).min(steps[2]));
+    if steps > 0.0 { 1.0 / steps } else { 0.05 }
 }
 
 fn position_finding(axis: usize, expected: String, found: f64) -> Finding {
@@ -302,26 +290,4 @@ fn position_finding(axis: usize, expected: String, found: f64) -> Finding {
         expected: format!("{axis} {expected}"),
         found: format!("{axis} {found:.3}"),
     }
-}
-
-/// The smallest and largest of values that are all known.
-fn span(values: impl Iterator<Item = Option<f64>>) -> Option<(f64, f64)> {
-    let mut range = (f64::INFINITY, f64::NEG_INFINITY);
-    for value in values {
-        let value = value?;
-        range = (range.0.min(value), range.1.max(value));
-    }
-    (range.0 <= range.1).then_some(range)
-}
-
-/// Whether it moved further since the last report than it can: then the report is at fault.
-fn leapt(sight: &Sight, it: &Capabilities) -> bool {
-    let (Some((then, from)), Some(now), Some(to), Some(rate)) =
-        (sight.before, sight.at, sight.live.machine_position, it.controller.max_rate)
-    else {
-        return true;
-    };
-    let minutes =
-        (now.saturating_duration_since(then) + Duration::from_millis(50)).as_secs_f64() / 60.0;
-    (0..3).any(|axis| rate[axis] * minutes * 1.2 < (to[axis] - from[axis]).abs())
 }

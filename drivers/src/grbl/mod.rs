@@ -33,6 +33,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod toolchange;
+mod window;
 pub mod words;
 
 use std::collections::VecDeque;

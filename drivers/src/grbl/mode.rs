@@ -54,8 +54,8 @@ impl Grbl {
     fn mode_at_rest(&self, without_program: Mode) -> Mode {
         match &self.program {
             None => without_program,
-            Some(Running { paused: true, .. }) if self.stream.is_empty() => Mode::Held,
-            Some(Running { paused: true, .. }) => Mode::Holding,
+            Some(Running { paused: true, .. }) if self.hold.is_pending() => Mode::Holding,
+            Some(Running { paused: true, .. }) => Mode::Held,
             Some(Running { dry_run: true, .. }) => Mode::Checking,
             Some(_) => Mode::Running,
         }

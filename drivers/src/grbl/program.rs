@@ -174,7 +174,7 @@ impl Grbl {
         let (Some(program), Some(progress)) = (&mut self.program, &mut self.progress) else {
             return;
         };
-        let point = program.watch.follow(&line);
+        let point = program.watch.follow(&line, &self.it);
         progress.lines_sent += 1;
         if let Some(pause) = line.traits.pause.filter(|_| !program.dry_run) {
             program.stage = Stage::Reaching(Ask::new(pause, line.number));
@@ -296,8 +296,9 @@ impl Grbl {
             What::Program(sent) => Some(sent.point),
             _ => None,
         });
+        let ahead: Vec<_> = ahead.collect();
         // An unconfirmed doubt about a place in motion holds nothing up.
-        match program.watch.in_motion(&self.sight, &self.it, ahead) {
+        match program.watch.in_motion(&self.sight, &self.it, &ahead) {
             Verdict::Unsure => Verdict::Good,
             verdict => verdict,
         }
@@ -419,7 +420,12 @@ impl Grbl {
         let more = !program.finished || !program.queue.is_empty() || !self.stream.is_empty();
         let empty = 0 < self.it.quiet_planner && self.it.quiet_planner <= planner;
         let flows = matches!(program.stage, Stage::Flowing) && !program.paused;
-        let starving = empty && more && flows && program.flowing && !program.dry_run;
+        // A line that waits for all motion to end is worked on with nothing planned.
+        let drains = match self.stream.iter().next() {
+            Some(What::Program(sent)) => sent.drains,
+            _ => false,
+        };
+        let starving = empty && more && flows && program.flowing && !drains && !program.dry_run;
         progress.starved += u64::from(starving && !program.starving);
         program.starving = starving;
     }

@@ -31,14 +31,11 @@ pub(super) struct Sight {
     pub(super) overrides_known: bool,
     /// `Ln` of the latest report.
     pub(super) line: Option<u64>,
-    /// Where it was one report earlier, machine coordinates, and when.
-    pub(super) before: Option<(Instant, Xyz)>,
 }
 
 impl Sight {
     /// Folds a report in.
     pub(super) fn take(&mut self, now: Instant, report: &Report<'_>, inches: bool) {
-        self.before = self.at.zip(self.live.machine_position);
         self.at = Some(now);
         self.reports += 1;
         if report.state != State::Other {

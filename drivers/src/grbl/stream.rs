@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::errand::Errand;
-use super::integrity::Point;
+use super::window::Point;
 
 /// A line that waits for its answer.
 #[derive(Debug)]

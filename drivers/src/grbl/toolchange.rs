@@ -140,10 +140,12 @@ impl Grbl {
         let asks = self.program.as_ref().is_some_and(|program| program.asks().is_some());
         let paused = self.program.as_ref().is_some_and(|program| program.paused);
         match (self.sight.state, self.sight.sub) {
+            // Cycle start has no effect before it has come to rest.
+            _ if self.hold.is_pending() => return Err(Refusal::NotNow("holding")),
             (State::Hold, Some(1)) => return Err(Refusal::NotNow("holding")),
             (State::Door, Some(1..=3)) => return Err(Refusal::NotNow("door")),
             (State::Hold | State::Door | State::Tool, _) => (),
-            _ if asks || paused || self.hold.is_pending() => (),
+            _ if asks || paused => (),
             _ => return Err(Refusal::NotNow(self.mode().word())),
         }
         if asks && (!self.stream.is_empty() && self.sight.state != State::Hold || self.jogs.busy())

@@ -103,7 +103,7 @@ pub struct Counters {
 
 /// See the head of this file.
 #[derive(Debug)]
-pub(super) struct Controller {
+pub struct Controller {
     pub(super) options: Options,
     pub(super) settings: Settings,
     pub(super) program: Program,
@@ -150,7 +150,7 @@ pub(super) struct Controller {
 
 impl Controller {
     /// Switched on, and greeting.
-    pub(super) fn new(options: Options) -> Self {
+    pub fn new(options: Options) -> Self {
         let mut settings = Settings::default();
         for &(number, value) in &options.settings {
             // Homing before soft limits, whatever the order; nonsense is left out as on the wire.
@@ -199,7 +199,7 @@ impl Controller {
     }
 
     /// A byte arrives at the UART at this many seconds since the start.
-    pub(super) fn receive(&mut self, now: f64, byte: u8) {
+    pub fn receive(&mut self, now: f64, byte: u8) {
         if now < self.deaf_until {
             self.counters.deaf += 1;
             return;
@@ -219,24 +219,29 @@ impl Controller {
     }
 
     /// Lets everything happen that is due.
-    pub(super) fn advance(&mut self, now: f64) {
+    pub fn advance(&mut self, now: f64) {
         self.now = now;
         while self.step() {}
         self.counters.position = self.settings.stepped(self.planner.now(self.machine_time()).0);
     }
 
     /// The figures, which are told often, without the text, which is long.
-    pub(super) fn figures(&self) -> Counters {
+    pub fn figures(&self) -> Counters {
         Counters { text: Vec::new(), ..self.counters }
     }
 
+    /// The lines as read, if they are kept.
+    pub fn lines(&self) -> &[String] {
+        &self.counters.text
+    }
+
     /// What it has said since it was last asked.
-    pub(super) fn take_output(&mut self) -> Vec<u8> {
+    pub fn take_output(&mut self) -> Vec<u8> {
         take(&mut self.out)
     }
 
     /// When `advance` has something to do, if nothing arrives before.
-    pub(super) fn next_event(&self) -> Option<f64> {
+    pub fn next_event(&self) -> Option<f64> {
         if self.now < self.busy_until {
             return Some(self.busy_until);
         }

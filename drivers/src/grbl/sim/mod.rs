@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use headstock_config::machine::Xyz;
 
-pub use self::controller::Counters;
+pub use self::controller::{Controller, Counters};
 pub use self::fault::{Fault, NoFault, What, When};
 use self::thread::Shared;
 
