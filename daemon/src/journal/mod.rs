@@ -35,7 +35,7 @@ pub use crate::journal::error::{Damage, DiskError, OpenError, ReadError, WriteEr
 pub use crate::journal::export::{ExportError, export};
 pub use crate::journal::fuzz::read_anything;
 pub use crate::journal::reader::{Reader, Stored};
-pub use crate::journal::record::{Chain, MAX_BODY, Record, Stream};
+pub use crate::journal::record::{Chain, MAX_BODY, Record};
 pub use crate::journal::space::Space;
 pub use crate::journal::verify::{Report, verify, verify_on};
 pub use crate::journal::writer::{Barrier, Journal, Opened, Options};

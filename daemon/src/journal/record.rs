@@ -1,14 +1,15 @@
 //! One record: an entry as it lies in a segment.
 //!
 //! ```text
-//!  0 length u32 | 4 crc32c u32 | 8 version u8 | 9 stream u8 | 10 zero u16 | 12 batch u32
-//! 16 number u64 | 24 at_ms u64 | 32 boot u32  | 36 mono_ms u32 | 40 body | [chain, 32 bytes]
+//!  0 length u32 | 4 crc32c u32 | 8 version u8, zero x3 | 12 batch u32 | 16 number u64
+//! 24 at_ms u64  | 32 boot u32  | 36 mono_ms u32        | 40 body …    | chain, 32 bytes
 //! ```
 //!
 //! Little-endian. `length` counts the body alone; the checksum covers everything but itself and
-//! the chain; `chain` = blake3(previous chain, all bytes of this record before it) and is there
-//! for [`Stream::Control`] only. `batch` counts the records since the last one that was known to
-//! be durable when this one was encoded: it tells a torn last write from damage (see `segment`).
+//! the chain. `chain` = blake3(chain before, blake3(all bytes of this record before it)): a hash
+//! of a hash, so that a body may one day be dropped for its hash without breaking the chain.
+//! `batch` counts the records since the last one that was known to be durable when this one was
+//! encoded: it tells a torn last write from damage (see `segment`).
 //!
 //! Invariant: no bytes make [`decode`] panic or allocate.
 
@@ -25,15 +26,6 @@ const CHAIN: usize = 32;
 /// The hash over everything written so far.
 pub type Chain = [u8; CHAIN];
 
-/// How much a record is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
-    /// Part of the hash chain and never dropped.
-    Control = 1,
-    /// Helps a person to decide; a power cut may take the last few seconds of it.
-    Checkpoint = 2,
-}
-
 /// A record whose body still lies in the segment's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
@@ -47,8 +39,6 @@ pub struct Record<'a> {
     pub mono_ms: u32,
     /// Records since the last one known to be durable.
     pub batch: u32,
-    /// How much it is worth.
-    pub stream: Stream,
     /// The entry: JSON, but nothing in the journal depends on that.
     pub body: &'a [u8],
 }
@@ -78,7 +68,7 @@ pub(super) enum Flaw {
 impl Record<'_> {
     /// Bytes that it takes in a segment.
     pub fn size(&self) -> usize {
-        HEAD + self.body.len() + if self.stream == Stream::Control { CHAIN } else { 0 }
+        HEAD + self.body.len() + CHAIN
     }
 
     /// The first number of its batch: everything before that was durable already.
@@ -92,7 +82,7 @@ impl Record<'_> {
         let length = u32::try_from(self.body.len()).expect("the journal refuses longer bodies");
         out.extend(length.to_le_bytes());
         out.extend([0; 4]);
-        out.extend([VERSION, self.stream as u8, 0, 0]);
+        out.extend([VERSION, 0, 0, 0]);
         out.extend(self.batch.to_le_bytes());
         out.extend(self.number.to_le_bytes());
         out.extend(self.at_ms.to_le_bytes());
@@ -101,23 +91,16 @@ impl Record<'_> {
         out.extend(self.body);
         let sum = checksum(&out[start..]);
         out[start + 4..start + 8].copy_from_slice(&sum.to_le_bytes());
-        if self.stream == Stream::Control {
-            *chain = link(chain, &out[start..]);
-            out.extend(*chain);
-        }
+        *chain = link(chain, &out[start..]);
+        out.extend(*chain);
     }
 }
 
 /// The record at the beginning of `bytes`, its checksum verified.
 pub(super) fn decode(bytes: &[u8]) -> Result<Record<'_>, Flaw> {
     let head = bytes.first_chunk::<HEAD>().ok_or(Flaw::Shape)?;
-    let stream = match head[9] {
-        1 => Stream::Control,
-        2 => Stream::Checkpoint,
-        _ => return Err(Flaw::Shape),
-    };
     let length = u32_at(head, 0) as usize;
-    if head[8] != VERSION || head[10..12] != [0, 0] || length > MAX_BODY {
+    if head[8..12] != [VERSION, 0, 0, 0] || length > MAX_BODY {
         return Err(Flaw::Shape);
     }
     let body = bytes.get(HEAD..HEAD + length).ok_or(Flaw::Shape)?;
@@ -127,7 +110,6 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Record<'_>, Flaw> {
         boot: u32_at(head, 32),
         mono_ms: u32_at(head, 36),
         batch: u32_at(head, 12),
-        stream,
         body,
     };
     if bytes.len() < record.size() {
@@ -149,19 +131,18 @@ pub(super) fn follow<'a>(
     if record.number != number {
         return Err(Flaw::Number { expected: number, found: record.number });
     }
-    if record.stream == Stream::Control {
-        let (covered, written) = bytes[..record.size()].split_at(HEAD + record.body.len());
-        let expected = link(chain, covered);
-        if expected != written {
-            return Err(Flaw::Chain);
-        }
-        *chain = expected;
+    let (covered, written) = bytes[..record.size()].split_at(HEAD + record.body.len());
+    let expected = link(chain, covered);
+    if expected != written {
+        return Err(Flaw::Chain);
     }
+    *chain = expected;
     Ok(record)
 }
 
 fn link(before: &Chain, bytes: &[u8]) -> Chain {
-    *Hasher::new().update(before).update(bytes).finalize().as_bytes()
+    let record = blake3::hash(bytes);
+    *Hasher::new().update(before).update(record.as_bytes()).finalize().as_bytes()
 }
 
 fn checksum(record: &[u8]) -> u32 {
@@ -184,17 +165,16 @@ mod tests {
 
     use super::*;
 
-    fn record(number: u64, stream: Stream, body: &[u8]) -> Record<'_> {
-        Record { number, at_ms: 1_700_000_000_000, boot: 3, mono_ms: 9, batch: 2, stream, body }
+    fn record(number: u64, body: &[u8]) -> Record<'_> {
+        Record { number, at_ms: 1_700_000_000_000, boot: 3, mono_ms: 9, batch: 2, body }
     }
 
     proptest! {
         #[test]
         fn what_was_encoded_is_decoded(
-            number in 1u64.., body in proptest::collection::vec(any::<u8>(), 1..300), control: bool,
+            number in 1u64.., body in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
-            let stream = if control { Stream::Control } else { Stream::Checkpoint };
-            let written = record(number, stream, &body);
+            let written = record(number, &body);
             let (mut bytes, mut chain) = (Vec::new(), [7; 32]);
             written.encode(&mut bytes, &mut chain);
             prop_assert_eq!(bytes.len(), written.size());
@@ -207,7 +187,7 @@ mod tests {
         #[test]
         fn one_changed_bit_is_noticed(bit in 0usize..(HEAD + 20 + CHAIN) * 8) {
             let (mut bytes, mut chain) = (Vec::new(), [7; 32]);
-            record(5, Stream::Control, &[b'x'; 20]).encode(&mut bytes, &mut chain);
+            record(5, &[b'x'; 20]).encode(&mut bytes, &mut chain);
             bytes[bit / 8] ^= 1 << (bit % 8);
             prop_assert!(follow(&bytes, 5, &mut [7; 32]).is_err());
         }

@@ -215,7 +215,7 @@ impl<'a> Iterator for Records<'a> {
 fn later_batch(bytes: &[u8], next: u64) -> bool {
     let farthest = next.saturating_add(bytes.len() as u64);
     let mut heads = bytes.windows(HEAD).enumerate().filter(|(_, head)| {
-        head[10..12] == [0, 0] && (next..=farthest).contains(&u64_at(head, 16))
+        head[9..12] == [0, 0, 0] && (next..=farthest).contains(&u64_at(head, 16))
     });
     heads.any(|(at, _)| record::decode(&bytes[at..]).is_ok_and(|it| it.batch_first() > next))
 }
@@ -223,7 +223,6 @@ fn later_batch(bytes: &[u8], next: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::record::Stream;
 
     const BODY: &[u8] = b"{\"an\":\"entry\"}";
 
@@ -235,8 +234,8 @@ mod tests {
     fn segment(batches: &[u32]) -> Vec<u8> {
         let (mut out, mut chain, mut number) = (header().bytes().to_vec(), [9; 32], 41);
         for batch in batches.iter().flat_map(|length| 0..*length) {
-            let (boot, mono_ms, stream) = (1, 2, Stream::Control);
-            Record { number, at_ms: 7, boot, mono_ms, batch, stream, body: BODY }
+            let (boot, mono_ms) = (1, 2);
+            Record { number, at_ms: 7, boot, mono_ms, batch, body: BODY }
                 .encode(&mut out, &mut chain);
             number += 1;
         }
@@ -291,16 +290,8 @@ mod tests {
         let mut bytes = segment(&[1, 1, 1]);
         let mut forged = Vec::new();
         let body = b"{\"AN\":\"entry\"}";
-        Record {
-            number: 42,
-            at_ms: 7,
-            boot: 1,
-            mono_ms: 2,
-            batch: 0,
-            stream: Stream::Control,
-            body,
-        }
-        .encode(&mut forged, &mut [0; 32]);
+        Record { number: 42, at_ms: 7, boot: 1, mono_ms: 2, batch: 0, body }
+            .encode(&mut forged, &mut [0; 32]);
         bytes[HEADER + SIZE..][..SIZE].copy_from_slice(&forged);
         assert_eq!(walk(&bytes), (Some(Flaw::Chain), 1, true));
     }

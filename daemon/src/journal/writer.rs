@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::journal::disk::{Disk, DiskFile, Folder};
 use crate::journal::error::{Damage, DiskError, OpenError, WriteError, Wrong};
 use crate::journal::reader::Reader;
-use crate::journal::record::{Chain, MAX_BODY, Record, Stream};
+use crate::journal::record::{Chain, MAX_BODY, Record};
 use crate::journal::segment::{self, FOOTER, FORMAT, Footer, HEADER, Header, Made, Records};
 use crate::journal::space::Space;
 use crate::journal::{lock, recover};
@@ -168,13 +168,9 @@ impl Journal {
         if number != self.next {
             return Err(WriteError::OutOfOrder { expected: self.next, found: number });
         }
-        let stream = match barrier {
-            Barrier::Durable => Stream::Control,
-            Barrier::Lazy => Stream::Checkpoint,
-        };
         let mono_ms = self.opened.elapsed().as_millis() as u32;
         let boot = self.boot;
-        let mut record = Record { number, at_ms, boot, mono_ms, batch: 0, stream, body };
+        let mut record = Record { number, at_ms, boot, mono_ms, batch: 0, body };
         if self.at + self.waiting.len() + record.size() > self.header.size - FOOTER {
             let turned = self.turn(record.size());
             self.lasting(turned)?;
