@@ -391,6 +391,29 @@ mod tests {
         assert!(matches!(other.why, Why::NoSim(_)));
     }
 
+    #[tokio::test]
+    async fn a_cable_that_was_pulled_is_noticed_and_the_port_can_be_opened_again() {
+        use crate::grbl::sim::{Fault, Options, What, start};
+        let folder = tempfile::tempdir().unwrap();
+        let port = folder.path().join("mill");
+        let sim = start(Options { link: Some(port.clone()), ..Options::default() }).unwrap();
+        let link = Link::open(&machine(&port), None).unwrap();
+        sim.fault(Fault::now(What::Unplug).lasting(Duration::from_millis(50)));
+        let mut buffer = [0; 256];
+        while link.readable_read(&mut buffer).await.is_ok() {}
+        assert!(link.try_write_urgent(Instant::now(), b"?").is_err());
+        drop(link);
+        let again = loop {
+            match Link::open(&machine(&port), None) {
+                Ok(link) => break link,
+                Err(error) => assert!(matches!(error.why, Why::Absent), "{error:?}"),
+            }
+            tokio::task::yield_now().await;
+        };
+        again.try_write_urgent(Instant::now(), b"?").unwrap();
+        assert!(again.readable_read(&mut buffer).await.is_ok());
+    }
+
     #[test]
     fn a_denied_port_is_explained_to_the_person_at_the_machine() {
         let denied =
