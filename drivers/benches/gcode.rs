@@ -40,10 +40,19 @@ fn report(name: &str, program: &[u8]) {
     let rate = |taken: f64| lines as f64 / taken;
     println!(
         "{name}: {lines} lines, analysed at {:.0} lines/s, read for sending at {:.0} lines/s, \
-         estimated {seconds:.1} s",
+         estimated {seconds:.1} s, at constant feed {:.1} s",
         rate(analysis),
-        rate(reading)
+        rate(reading),
+        seconds_without_inertia(program)
     );
+}
+
+/// What a machine would need that starts, stops and turns at once: distance by feed.
+fn seconds_without_inertia(program: &[u8]) -> f64 {
+    let light = Limits { acceleration: [1e12; 3], junction_deviation: 1e12, ..Limits::default() };
+    let mut analyzer = Analyzer::new(light);
+    analyzer.push(program);
+    analyzer.finish().0.time_s
 }
 
 fn best_of_five(mut work: impl FnMut()) -> f64 {

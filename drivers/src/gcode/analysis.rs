@@ -284,10 +284,7 @@ fn unknown_word(text: &str) -> (&'static str, Option<String>) {
         let alone = format!("{}{}", char::from(word.letter), word.value);
         Interpreter::default().step(&alone) == Err(Error(20))
     });
-    let Some(word) = unknown else {
-        let changes_tool = words(text).flatten().any(|it| (it.letter, it.value) == (b'M', 6.0));
-        return (if changes_tool { "gcode.tool_change_mixed" } else { "gcode.unsupported" }, None);
-    };
+    let Some(word) = unknown else { return ("gcode.unsupported", None) };
     let code = match (word.letter, word.value) {
         (b'G', 73.0 | 74.0 | 76.0 | 81.0..=89.0 | 98.0 | 99.0) => "gcode.canned_cycle",
         _ => "gcode.unsupported",

@@ -125,7 +125,6 @@ impl Block {
         if block.axis_words() != 0 && block.axis_use == AxisUse::Nobody {
             block.axis_use = AxisUse::Motion;
         }
-        block.check_tool_change()?;
         Ok(block)
     }
 
@@ -319,13 +318,6 @@ impl Block {
     fn flow(&mut self, flow: Flow) -> Group {
         self.flow = flow;
         Group::Flow
-    }
-
-    /// M6 is carried out by a person, not by the controller: it must stand alone with its T.
-    fn check_tool_change(&self) -> Result<(), Error> {
-        let alone =
-            self.groups == 1 << Group::Flow as u32 && self.seen & !(bit(b'N') | bit(b'T')) == 0;
-        if self.flow == Flow::ToolChange && !alone { Err(Error(20)) } else { Ok(()) }
     }
 }
 

@@ -8,8 +8,8 @@
 //! known or not. Invariant: an axis is known only if the program alone (and the position it was
 //! begun at) determines it; what depends on stored offsets, a probe or a person makes it unknown.
 //!
-//! Two codes differ from GRBL on purpose: M7 is taken (many builds have it), and M6 alone with
-//! its T is a pause for a person instead of error 20.
+//! Two codes differ from GRBL on purpose: M7 is taken (many builds have it), and M6 is a pause
+//! for a person instead of error 20; the other words of its line are carried out after it.
 //!
 //! Not here: how long a move takes (`planner`), what to think of it (`analysis`, `preflight`).
 
@@ -109,7 +109,7 @@ impl Interpreter {
         let mut next = *self;
         next.modal = modes_after(&self.modal, &block)?;
         let other_system = next.modal.system != self.modal.system;
-        if other_system {
+        if other_system || block.flow == Flow::ToolChange {
             next.forget_position();
         }
         let mut used = always_used(&block);
@@ -283,12 +283,11 @@ impl Interpreter {
         }
     }
 
-    /// A person may do anything at a tool change or an optional stop; M2 and M30 put some modes
-    /// back.
+    /// A person may do anything at an optional stop; M2 and M30 put some modes back.
     fn flow_on(&mut self, flow: Flow) {
         match flow {
-            Flow::On | Flow::Stop => (),
-            Flow::OptionalStop | Flow::ToolChange => self.forget_position(),
+            Flow::On | Flow::Stop | Flow::ToolChange => (),
+            Flow::OptionalStop => self.forget_position(),
             Flow::End => {
                 if self.modal.system != 1 {
                     self.forget_position();

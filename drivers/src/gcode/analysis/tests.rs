@@ -60,7 +60,7 @@ fn refused_lines_are_named_with_their_line() {
     for (line, code) in [
         ("G81X1Z-1R1F100", "gcode.canned_cycle"),
         ("G43H1", "gcode.unsupported"),
-        ("T1M6S100", "gcode.tool_change_mixed"),
+        ("G10L3P1X1", "gcode.unsupported"),
         ("G1X1", "gcode.no_feed"),
         ("G2X10R2F100", "gcode.arc_radius"),
         ("G2X10I1F100", "gcode.arc"),

@@ -212,11 +212,13 @@ fn the_end_of_a_program_puts_some_modes_back() {
 }
 
 #[test]
-fn a_tool_change_stands_alone() {
+fn a_tool_change_comes_before_the_other_words_of_its_line() {
     assert_eq!(run("N5T2M6").1.traits.pause, Some(Pause::ToolChange(2)));
     assert_eq!(run("T3 M6").1.traits.pause, Some(Pause::ToolChange(3)));
-    assert_eq!(refusal("T2M6M3S100"), 20);
-    assert_eq!(refusal("M6G0X1"), 20);
+    let (interpreter, step) = run("T2M6M3S100G0Z5");
+    assert_eq!(step.traits.pause, Some(Pause::ToolChange(2)));
+    assert_eq!(interpreter.position(), [None, None, Some(5.0)]);
+    assert_eq!(refusal("M6M0"), 21);
 }
 
 #[test]

@@ -51,7 +51,6 @@ fn refusal(case: &Case, first: &Warning, same: &[&Warning]) -> Finding {
     let means = if certain { "the line would be refused" } else { "the line may be refused" };
     let remedy = match kind {
         "canned_cycle" => "let the post processor write drilling as G0 and G1",
-        "tool_change_mixed" => "put `M6` with its `T` on a line of its own",
         "no_feed" => "give a feed (`F`) before the first G1",
         "arc_radius" | "arc" => "export again with more decimals, or arcs as lines",
         "line_too_long" => "let the post processor write fewer decimals or no N words",
