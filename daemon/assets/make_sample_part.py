@@ -55,10 +55,12 @@ def pocket(radius=30.0, depth=2.0, step_down=1.0, step_over=1.2):
         move("G0", z=0.5)
         move("G1", z=level, f=PLUNGE)
         say(f"G1 F{CUT}")
-        per_turn = 60
-        for step in range(1, int(reach / step_over * per_turn) + 1):
-            distance = step_over * step / per_turn
-            angle = 2 * pi * step / per_turn
+        angle = 0.0
+        while step_over * angle / (2 * pi) < reach:
+            distance = step_over * angle / (2 * pi)
+            # Pieces of 1 mm, shorter near the centre, where they would be seen as corners.
+            angle += min(pi / 15, 1.0 / max(distance, 0.1))
+            distance = min(step_over * angle / (2 * pi), reach)
             move("G1", x=CENTRE + distance * cos(angle), y=CENTRE + distance * sin(angle))
         move("G1", x=CENTRE + reach, y=CENTRE)
         move("G3", x=CENTRE - reach, y=CENTRE, i=-reach, j=0)

@@ -109,9 +109,15 @@ fn wrong(file: &Path, problems: &[Problem]) -> Trouble {
         "none of it is used",
         "put right what is listed here; `headstock config check` shows more about each",
     );
-    let told = problems.iter().map(|it| format!("{it} [{}]", it.code));
-    trouble.error.details = told.collect();
+    trouble.error.details = problems.iter().map(in_one_line).collect();
     trouble
+}
+
+fn in_one_line(problem: &Problem) -> String {
+    let accepted = problem.accepted.iter().map(|it| format!("; accepted: {it}"));
+    let hint = problem.hint.iter().map(|it| format!("; try: {it}"));
+    let more: String = accepted.chain(hint).collect();
+    format!("{problem} [{}]{more}", problem.code)
 }
 
 /// The configuration leaves no place for the house's things.

@@ -67,7 +67,7 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Config { what } => config::config(&what, common.config.as_deref(), common.json),
         Verb::Doctor => doctor::doctor(&common),
         Verb::Journal { what } => journal::journal(what, &common),
-        Verb::Demo { stay } => demo::demo(stay, common.json),
+        Verb::Demo(words) => demo::demo(&words, common.json),
         Verb::Sim { what } => sim::sim(what, common.json),
         Verb::Completions { shell } => {
             say::bytes(&completions(shell));

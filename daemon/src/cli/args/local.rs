@@ -13,6 +13,19 @@ pub struct DaemonWords {
     pub state_dir: Option<PathBuf>,
 }
 
+/// How the demo is played.
+#[derive(Debug, clap::Args)]
+pub struct DemoWords {
+    /// Keep it up to look at, until Ctrl-C
+    #[arg(long)]
+    pub stay: bool,
+    /// Motion, wire and controller are so many times faster than real ones, 1 to 100; below 6 it
+    /// takes longer than a minute
+    #[arg(long, value_name = "X", default_value_t = 12,
+        value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub time_scale: u32,
+}
+
 /// What can be done with the configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {

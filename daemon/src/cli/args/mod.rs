@@ -15,7 +15,7 @@ use clap_complete::Shell;
 use serde::de::DeserializeOwned;
 
 pub use self::kept::{EventsWanted, FilesVerb, JobVerb, TokenVerb};
-pub use self::local::{ConfigVerb, DaemonWords, GrblWords, JournalVerb, SimVerb};
+pub use self::local::{ConfigVerb, DaemonWords, DemoWords, GrblWords, JournalVerb, SimVerb};
 pub use self::order::Order;
 use super::exit;
 
@@ -125,11 +125,7 @@ pub enum Verb {
         what: JournalVerb,
     },
     /// See all of it at work on two pretend machines, within a minute
-    Demo {
-        /// Keep it up to look at, until Ctrl-C
-        #[arg(long)]
-        stay: bool,
-    },
+    Demo(DemoWords),
     /// Run a pretend device alone, at the far end of a terminal of its own
     Sim {
         /// Which

@@ -32,10 +32,10 @@ pub(super) struct Hand {
 }
 
 impl Hand {
-    pub(super) fn begin(json: bool) -> Result<Self, Trouble> {
+    pub(super) fn begin(time_scale: u32, json: bool) -> Result<Self, Trouble> {
         // First of all: whatever is built from now on is taken down again.
         let ended = Ended::listen();
-        let stage = Stage::build()?;
+        let stage = Stage::build(time_scale)?;
         let call = stage.call(json)?;
         Ok(Self { stage, call, told_at: None, ended })
     }
@@ -113,14 +113,15 @@ impl Hand {
         }
     }
 
-    /// Fails once somebody wishes the end.
+    /// Fails once somebody wishes the end, or the daemon is gone.
     pub(super) fn go_on(&self) -> Result<(), Trouble> {
-        if !self.ended.so() {
-            return Ok(());
-        }
-        let message = "the demo was broken off";
+        let (code, message) = match (self.ended.so(), self.stage.is_up()) {
+            (false, true) => return Ok(()),
+            (true, _) => ("demo.ended", "the demo was broken off"),
+            (false, false) => ("demo.daemon", "the demo's daemon has ended by itself"),
+        };
         let means = "nothing of it is left running";
-        Err(Trouble::new(Exit::Failed, "demo.ended", message, means, ""))
+        Err(Trouble::new(Exit::Failed, code, message, means, "what it said last is shown here"))
     }
 }
 

@@ -26,14 +26,17 @@ use headstock_tui::view;
 use headstock_tui::words::duration;
 
 use self::hand::{Hand, late};
-use self::stage::{MACHINES, TIME_SCALE};
+use self::stage::MACHINES;
 use self::summary::{Percentiles, Summary, rounded};
+use super::args::DemoWords;
 use super::exit::Exit;
 use super::files;
 use super::trouble::Trouble;
 
-/// The programs have to be through by then.
+/// The programs have to be through by then, at the usual time scale.
 const LIMIT: Duration = Duration::from_secs(50);
+/// What the part takes on a real machine, with time for the holds.
+const REAL: Duration = Duration::from_secs(600);
 /// Between two looks.
 const PACE: Duration = Duration::from_millis(50);
 /// Holds of the second machine, to measure how soon they take effect.
@@ -43,12 +46,12 @@ const PLACE: &str = "G53 G0 X-200 Y-200 Z-30";
 
 /// Plays it, and ends within a minute unless it is told to stay. With `json` the summary is the
 /// last and only line on stdout; all else goes to stderr.
-pub(super) fn demo(stay: bool, json: bool) -> Result<Exit, Trouble> {
-    let mut play = Play { hand: Hand::begin(json)?, samples: Vec::new() };
-    let summary = play.run().map_err(|trouble| play.with_last_words(trouble))?;
+pub(super) fn demo(words: &DemoWords, json: bool) -> Result<Exit, Trouble> {
+    let mut play = Play { hand: Hand::begin(words.time_scale, json)?, samples: Vec::new() };
+    let summary = play.run(words).map_err(|trouble| play.with_last_words(trouble))?;
     play.hand.call.show(&summary, |it| format!("\n{}", it.told(play.samples.len())));
-    play.tell_where(stay);
-    if stay {
+    play.tell_where(words.stay);
+    if words.stay {
         play.hand.stay();
     }
     let in_order = play.hand.stage.close();
@@ -62,16 +65,17 @@ struct Play {
 }
 
 impl Play {
-    fn run(&mut self) -> Result<Summary, Trouble> {
+    fn run(&mut self, words: &DemoWords) -> Result<Summary, Trouble> {
         self.hand.remark(&format!(
-            "A daemon and two pretend GRBL machines, {TIME_SCALE} times as fast as real ones."
+            "A daemon and two pretend GRBL machines, {} times as fast as real ones.",
+            words.time_scale
         ));
         self.hand
             .until("the daemon answers", |it| it.call.client.get::<System>("system").is_ok())?;
         self.make_ready()?;
         let jobs = self.start()?;
         let began = Instant::now();
-        self.work(&jobs)?;
+        self.work(&jobs, LIMIT.max(REAL / words.time_scale))?;
         self.sum_up(&jobs, began.elapsed())
     }
 
@@ -120,8 +124,8 @@ impl Play {
     }
 
     /// Watches both jobs to their ends; holds both in between.
-    fn work(&mut self, jobs: &[String]) -> Result<(), Trouble> {
-        let until = Instant::now() + LIMIT;
+    fn work(&mut self, jobs: &[String], limit: Duration) -> Result<(), Trouble> {
+        let until = Instant::now() + limit;
         let mut held = false;
         while Instant::now() < until {
             self.hand.go_on()?;

@@ -4,6 +4,7 @@
 //! ordinary configuration, and the machines are ports like any other. All of it is gone when the
 //! [`Stage`] is dropped.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,8 +23,8 @@ use crate::cli::trouble::Trouble;
 
 /// The machines' ids.
 pub(super) const MACHINES: [&str; 2] = ["mill", "router"];
-/// Motion runs so many times faster than real: about five minutes of cutting in fifteen seconds.
-pub(super) const TIME_SCALE: f64 = 20.0;
+/// What the wire of a real machine carries, bits per second.
+const BAUD: u32 = 115_200;
 /// The daemon is given this long to end in order.
 const FAREWELL: Duration = Duration::from_secs(12);
 /// Between two looks at something that is awaited.
@@ -40,21 +41,21 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts the machines, then the daemon; it need not be ready yet.
-    pub(super) fn build() -> Result<Self, Trouble> {
-        Self::try_build().map_err(|error| {
+    pub(super) fn build(time_scale: u32) -> Result<Self, Trouble> {
+        Self::try_build(time_scale).map_err(|error| {
             let remedy = "check the free space and the rights of this user in the temporary folder";
             let message = format!("cannot set up the demo: {error}");
             Trouble::new(Exit::Failed, "demo.stage", message, "nothing runs", remedy)
         })
     }
 
-    fn try_build() -> io::Result<Self> {
+    fn try_build(time_scale: u32) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("headstock-demo-").tempdir()?;
         let at = |name: &str| folder.path().join(name);
-        let pretend = |id: &&str| sim::start(pretended(at(&format!("tty-{id}"))));
+        let pretend = |id: &&str| sim::start(pretended(at(&format!("tty-{id}")), time_scale));
         let pretenders = MACHINES.iter().map(pretend).collect::<io::Result<Vec<Sim>>>()?;
         fs::write(at("sample-part.nc"), SAMPLE_PART)?;
-        fs::write(at("headstock.toml"), configuration(folder.path()))?;
+        fs::write(at("headstock.toml"), configuration(folder.path(), time_scale))?;
         let daemon = Daemon::start(&at("headstock.toml"), &at("daemon.log"))?;
         Ok(Self { daemon, pretenders, folder })
     }
@@ -74,6 +75,11 @@ impl Stage {
         fs::read_to_string(self.path("web.addr")).unwrap_or_default().trim().to_owned()
     }
 
+    /// The daemon has not ended.
+    pub(super) fn is_up(&self) -> bool {
+        self.daemon.runs()
+    }
+
     /// Says what the daemon said last, for when it does not do as expected.
     pub(super) fn last_words(&self) -> String {
         let log = fs::read_to_string(self.path("daemon.log")).unwrap_or_default();
@@ -87,18 +93,23 @@ impl Stage {
     }
 }
 
-fn pretended(link: PathBuf) -> Options {
+/// A machine whose motion, wire and processor are all faster than real ones by the same factor, so
+/// that what has to keep up with what stays as it is.
+fn pretended(link: PathBuf, time_scale: u32) -> Options {
+    let real = Options::default();
     Options {
-        time_scale: TIME_SCALE,
+        time_scale: f64::from(time_scale),
+        line_time: real.line_time / time_scale,
+        byte_time: real.byte_time / time_scale,
         // Homing is set up, so the machine wakes up locked, as a real one does.
         settings: vec![(22, 1.0)],
         link: Some(link),
-        ..Options::default()
+        ..real
     }
 }
 
 /// What a person would write for these two machines.
-fn configuration(folder: &Path) -> String {
+fn configuration(folder: &Path, time_scale: u32) -> String {
     let folder = folder.display();
     let mut text = format!(
         "[daemon]\nstate_dir = \"{folder}\"\nsocket = \"{folder}/headstock.sock\"\n\n\
@@ -107,7 +118,8 @@ fn configuration(folder: &Path) -> String {
     for id in MACHINES {
         text.push_str(&format!(
             "\n[[machine]]\nid = \"{id}\"\ndriver = \"grbl\"\nport = \"{folder}/tty-{id}\"\n\
-             baud = 115200\n"
+             baud = {}\n",
+            BAUD * time_scale
         ));
     }
     text
@@ -115,7 +127,8 @@ fn configuration(folder: &Path) -> String {
 
 /// The daemon as a process of its own; ended when dropped.
 struct Daemon {
-    child: Child,
+    // Even a look at a child changes it; nobody keeps it borrowed.
+    child: RefCell<Child>,
 }
 
 impl Daemon {
@@ -132,32 +145,36 @@ impl Daemon {
             .stdout(Stdio::null())
             .stderr(File::create(log)?)
             .spawn()?;
-        Ok(Self { child })
+        Ok(Self { child: RefCell::new(child) })
     }
 
-    /// Asks it to end, waits, and takes it down if it does not.
+    /// It has not ended.
+    fn runs(&self) -> bool {
+        matches!(self.child.borrow_mut().try_wait(), Ok(None))
+    }
+
+    /// Asks it to end, waits, and takes it down if it does not. Whether it ended in order.
     fn end(&mut self) -> bool {
-        let Ok(None) = self.child.try_wait() else { return false };
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let child = self.child.get_mut();
+        let Ok(None) = child.try_wait() else { return false };
+        let id = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let asked = id.is_some_and(|id| kill_process(id, Signal::TERM).is_ok());
         let until = Instant::now() + FAREWELL;
         while asked && Instant::now() < until {
-            if let Ok(Some(status)) = self.child.try_wait() {
+            if let Ok(Some(status)) = child.try_wait() {
                 return status.success();
             }
             sleep(PACE);
         }
-        self.child.kill().ok();
-        self.child.wait().ok();
+        child.kill().ok();
+        child.wait().ok();
         false
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            self.end();
-        }
+        self.end();
     }
 }
 
@@ -167,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_demos_configuration_is_one_that_passes_its_check() {
-        let text = configuration(Path::new("/tmp/x"));
+        let text = configuration(Path::new("/tmp/x"), 100);
         let settings = headstock_config::load::parse(&text, "demo", &["grbl"]).unwrap();
         let ids: Vec<_> = settings.machines.iter().map(|it| it.id.as_str()).collect();
         assert_eq!(ids, MACHINES);
