@@ -26,6 +26,7 @@ use headstock_config::people::Person;
 
 pub use self::jobs::Outcome;
 pub use self::refused::{Kind, Refused};
+pub use self::view::Snapshot;
 use crate::authz::{least, may};
 use crate::files::Files;
 use crate::ledger;
@@ -97,8 +98,10 @@ impl Desk {
         let machine = self.machine(id)?;
         let request = Request::Tell { machine: id.to_owned(), command: as_command(how) };
         let asked = Instant::now();
-        let sent = self.stop_one(who, request, machine, how).await;
-        Ok(report(machine, asked, sent.is_ok()).await)
+        match self.stop_one(who, request, machine, how).await {
+            Err(refused @ Refused::Forbidden { .. }) => Err(refused),
+            sent => Ok(report(machine, asked, sent.is_ok()).await),
+        }
     }
 
     /// Stops every machine at once and says of each what was confirmed.

@@ -2,9 +2,10 @@
 
 use headstock_config::api::{MakeToken, TokenMade};
 use headstock_config::ledger::{Fact, Request, Token};
-use headstock_config::people::Person;
+use headstock_config::people::{Person, Role};
 
 use super::{Desk, Refused};
+use crate::authz::{least, may};
 use crate::clock::now_ms;
 
 /// Random bytes in a token; written as hexadecimal.
@@ -45,6 +46,15 @@ impl Desk {
             Ok(())
         })
         .await
+    }
+
+    /// All tokens, for those who may make them.
+    pub fn tokens(&self, who: &Person) -> Result<Vec<Token>, Refused> {
+        let make = Request::MakeToken { name: String::new(), role: Role::Viewer };
+        if !may(who.role, &make) {
+            return Err(Refused::Forbidden { who: who.name.clone(), need: least(&make) });
+        }
+        Ok(self.ledger().state().tokens.values().cloned().collect())
     }
 
     /// Whose token this is.

@@ -133,7 +133,7 @@ impl Refused {
     /// More for programs: the findings of a preflight, say.
     pub fn details(&self) -> serde_json::Value {
         match self {
-            Self::Preflight(findings) => serde_json::json!({ "findings": findings }),
+            Self::Preflight(findings) => serde_json::json!(findings),
             Self::CannotResume { nearest, .. } => serde_json::json!({ "nearest": nearest }),
             _ => serde_json::Value::Null,
         }

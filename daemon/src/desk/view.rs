@@ -1,9 +1,12 @@
 //! What the doors show: the book and the live values, put together.
 
+use std::sync::Arc;
+
 use headstock_config::api::{Equipment, JobView};
 use headstock_config::job::{Job, JobState};
-use headstock_config::ledger::State;
+use headstock_config::ledger::{Entry, State};
 use headstock_config::machine::Live;
+use tokio::sync::broadcast::Receiver;
 
 use super::{Desk, Refused};
 use crate::clock::now_ms;
@@ -11,6 +14,18 @@ use crate::machine;
 
 /// Share of a program after which its own pace says more than the estimate.
 const SETTLED: f64 = 0.05;
+/// Jobs that are over in a snapshot.
+const RECENT: usize = 50;
+
+/// Everything as of one entry.
+pub struct Snapshot {
+    /// The last entry that it includes.
+    pub number: u64,
+    /// All machines.
+    pub equipment: Vec<Equipment>,
+    /// Unfinished jobs, then the newest finished ones; each newest first.
+    pub jobs: Vec<JobView>,
+}
 
 impl Desk {
     /// All machines, in the order of their ids.
@@ -42,6 +57,22 @@ impl Desk {
         let machine = self.inner.machines.get(&job.machine).filter(|_| job.state.active());
         let live = machine.map(machine::Handle::live);
         job_view(job, live.as_ref(), now_ms())
+    }
+
+    /// Everything as of one entry, and every entry after it: nothing is missed between the two,
+    /// and nothing seen twice.
+    pub fn snapshot(&self) -> (Snapshot, Receiver<Arc<Entry>>) {
+        self.ledger().follow(|state| {
+            let machines = self.inner.machines.values();
+            let (over, open): (Vec<&Job>, Vec<&Job>) =
+                state.jobs.values().rev().partition(|job| job.state.over());
+            let jobs = open.into_iter().chain(over.into_iter().take(RECENT));
+            Snapshot {
+                number: state.applied,
+                equipment: machines.map(|machine| equipment(state, machine)).collect(),
+                jobs: jobs.map(|job| self.look_at(job)).collect(),
+            }
+        })
     }
 
     /// To be told when a machine says something else.

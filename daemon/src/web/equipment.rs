@@ -1,0 +1,27 @@
+//! Machines: looked at and told something.
+
+use warp::http::StatusCode;
+use warp::reply::Response;
+
+use super::ask::{Asked, json, shown};
+use super::error::Failure;
+use headstock_config::command::Command;
+
+pub(super) async fn all(ask: Asked) -> Result<Response, Failure> {
+    Ok(shown(&ask.desk().equipment()))
+}
+
+pub(super) async fn one(ask: Asked) -> Result<Response, Failure> {
+    Ok(shown(&ask.desk().one_equipment(ask.name())?))
+}
+
+/// Answers when the machine took it; a stop, when its byte has been handed to the port.
+pub(super) async fn command(mut ask: Asked) -> Result<Response, Failure> {
+    let command: Command = ask.json().await?;
+    let stops = command.as_stop().is_some();
+    ask.desk().tell(&ask.who, ask.name(), command).await?;
+    if stops {
+        ask.hall.stops.note(ask.began.elapsed());
+    }
+    Ok(json(StatusCode::ACCEPTED, &serde_json::json!({})))
+}

@@ -1,0 +1,90 @@
+//! Jobs: listed, started, held, given up, decided.
+
+use headstock_config::api::{Decide, Decided, StartJob};
+use headstock_config::job::{Job, JobState};
+use serde::Deserialize;
+use warp::http::StatusCode;
+use warp::reply::Response;
+
+use super::ask::{Asked, json, shown};
+use super::error::Failure;
+use crate::desk::Outcome;
+
+/// Jobs in one answer, unless the client says how many.
+const USUAL: usize = 100;
+/// Jobs in one answer at the most.
+const MOST: usize = 1000;
+
+#[derive(Deserialize)]
+struct Wanted {
+    machine: Option<String>,
+    state: Option<JobState>,
+    limit: Option<usize>,
+}
+
+/// Body of `POST /api/v1/jobs/{id}/notes`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    text: String,
+}
+
+pub(super) async fn some(ask: Asked) -> Result<Response, Failure> {
+    let Wanted { machine, state, limit } = ask.query()?;
+    let jobs = ask.desk().jobs(limit.unwrap_or(USUAL).min(MOST), |job| {
+        machine.as_ref().is_none_or(|it| *it == job.machine)
+            && state.is_none_or(|it| it == job.state)
+    });
+    Ok(shown(&jobs))
+}
+
+pub(super) async fn one(ask: Asked) -> Result<Response, Failure> {
+    Ok(shown(&ask.desk().one_job(ask.name())?))
+}
+
+pub(super) async fn start(mut ask: Asked) -> Result<Response, Failure> {
+    let wish: StartJob = ask.json().await?;
+    let job = ask.desk().start_job(&ask.who, wish).await?;
+    Ok(view(&ask, StatusCode::CREATED, &job))
+}
+
+pub(super) async fn go(ask: Asked) -> Result<Response, Failure> {
+    let job = ask.desk().start_queued(&ask.who, ask.name()).await?;
+    Ok(view(&ask, StatusCode::OK, &job))
+}
+
+pub(super) async fn hold(ask: Asked) -> Result<Response, Failure> {
+    let job = ask.desk().hold_job(&ask.who, ask.name()).await?;
+    ask.hall.stops.note(ask.began.elapsed());
+    Ok(view(&ask, StatusCode::ACCEPTED, &job))
+}
+
+pub(super) async fn resume(ask: Asked) -> Result<Response, Failure> {
+    let job = ask.desk().resume_job(&ask.who, ask.name()).await?;
+    Ok(view(&ask, StatusCode::ACCEPTED, &job))
+}
+
+pub(super) async fn cancel(ask: Asked) -> Result<Response, Failure> {
+    let job = ask.desk().cancel_job(&ask.who, ask.name()).await?;
+    Ok(view(&ask, StatusCode::ACCEPTED, &job))
+}
+
+pub(super) async fn decide(mut ask: Asked) -> Result<Response, Failure> {
+    let wish: Decide = ask.json().await?;
+    let (next, preview) = match ask.desk().decide(&ask.who, ask.name(), wish).await? {
+        Outcome::Decided(next) => (next, None),
+        Outcome::Preview(lines) => (None, Some(lines)),
+    };
+    let job = ask.desk().one_job(ask.name())?;
+    Ok(shown(&Decided { job, next, preview }))
+}
+
+pub(super) async fn note(mut ask: Asked) -> Result<Response, Failure> {
+    let Note { text } = ask.json().await?;
+    let job = ask.desk().note(&ask.who, ask.name(), &text).await?;
+    Ok(view(&ask, StatusCode::CREATED, &job))
+}
+
+fn view(ask: &Asked, status: StatusCode, job: &Job) -> Response {
+    json(status, &ask.desk().look_at(job))
+}

@@ -1,0 +1,216 @@
+//! Figures in the text format of Prometheus (version 0.0.4).
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use headstock_config::api::Equipment;
+use headstock_config::job::JobState;
+use headstock_config::ledger::State;
+use headstock_config::machine::Mode;
+use warp::http::StatusCode;
+use warp::reply::Response;
+
+use super::ask::{Asked, typed};
+use super::error::Failure;
+use super::hall::Hall;
+use super::process;
+use crate::ledger::Health;
+
+const CONTENT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Upper bounds of the histogram's buckets, microseconds.
+const BOUNDS_US: [u64; 11] =
+    [100, 250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000];
+
+const MODES: [Mode; 12] = [
+    Mode::Offline,
+    Mode::Connecting,
+    Mode::Idle,
+    Mode::Running,
+    Mode::Holding,
+    Mode::Held,
+    Mode::Jogging,
+    Mode::Homing,
+    Mode::Checking,
+    Mode::Door,
+    Mode::Alarm,
+    Mode::Sleeping,
+];
+
+const JOB_STATES: [JobState; 7] = [
+    JobState::Queued,
+    JobState::Running,
+    JobState::Held,
+    JobState::Interrupted,
+    JobState::Completed,
+    JobState::Failed,
+    JobState::Cancelled,
+];
+
+/// How long something took, counted by length.
+#[derive(Default)]
+pub(super) struct Histogram {
+    buckets: [AtomicU64; BOUNDS_US.len()],
+    count: AtomicU64,
+    sum_us: AtomicU64,
+}
+
+impl Histogram {
+    /// Counts one.
+    pub(super) fn note(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        if let Some(bucket) = BOUNDS_US.iter().position(|&bound| took <= bound) {
+            self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        }
+        self.sum_us.fetch_add(took, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+pub(super) async fn metrics(ask: Asked) -> Result<Response, Failure> {
+    let text = text(&ask.hall);
+    Ok(typed(StatusCode::OK, CONTENT, text.into_bytes()))
+}
+
+fn text(hall: &Hall) -> String {
+    let mut page = Page::default();
+    house(&mut page, hall);
+    let equipment = hall.door.desk.equipment();
+    machines(&mut page, &equipment);
+    work(&mut page, &hall.door.desk.ledger().state(), &equipment);
+    page.histogram(
+        "headstock_stop_seconds",
+        "From a stop's arrival at a door until its byte had been handed to the port.",
+        &hall.stops,
+    );
+    page.text
+}
+
+fn house(page: &mut Page, hall: &Hall) {
+    let ledger = hall.door.desk.ledger();
+    let (entry, health) = (ledger.state().applied, *ledger.health().borrow());
+    let uptime = hall.door.opened.elapsed().as_secs_f64();
+    page.head("headstock_build_info", "gauge", "The daemon's version.");
+    page.line("headstock_build_info", concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""), 1);
+    page.one("headstock_uptime_seconds", "gauge", "Since the house opened.", uptime);
+    page.one("headstock_ledger_entry", "counter", "Number of the last entry of the book.", entry);
+    page.head("headstock_journal_health", "gauge", "1 for the state that the journal is in.");
+    for state in [Health::Ok, Health::LowSpace, Health::Failed] {
+        let label = format!("state=\"{}\"", super::system::word(state));
+        page.line("headstock_journal_health", &label, u8::from(state == health));
+    }
+    page.head("headstock_connections", "gauge", "Open connections, and feeds among them.");
+    for (door, seats) in [("tcp", &hall.tcp), ("socket", &hall.socket), ("feed", &hall.feeds)] {
+        page.line("headstock_connections", &format!("door=\"{door}\""), seats.taken());
+    }
+    let (rss, cpu) = (process::rss_bytes(), process::cpu_s());
+    page.one("process_resident_memory_bytes", "gauge", "Resident memory.", rss);
+    page.one("process_cpu_seconds_total", "counter", "Processor time used.", cpu);
+}
+
+fn machines(page: &mut Page, equipment: &[Equipment]) {
+    page.head("headstock_machine_state", "gauge", "1 for the state that a machine is in.");
+    for machine in equipment {
+        for mode in MODES {
+            let label = format!("machine=\"{}\",state=\"{}\"", machine.id, mode.word());
+            page.line("headstock_machine_state", &label, u8::from(mode == machine.state));
+        }
+    }
+    page.head("headstock_starved", "gauge", "Times that the planner ran empty in this program.");
+    for machine in equipment {
+        let starved = machine.live.progress.map_or(0, |it| it.starved);
+        page.line("headstock_starved", &format!("machine=\"{}\"", machine.id), starved);
+    }
+}
+
+fn work(page: &mut Page, state: &State, equipment: &[Equipment]) {
+    page.head("headstock_jobs", "gauge", "Jobs in the book by state.");
+    for wanted in JOB_STATES {
+        let count = state.jobs.values().filter(|job| job.state == wanted).count();
+        page.line("headstock_jobs", &format!("state=\"{}\"", wanted.word()), count);
+    }
+    page.head("headstock_lines_acked_total", "counter", "Program lines that were answered.");
+    for (machine, lines) in lines_acked(state, equipment) {
+        page.line("headstock_lines_acked_total", &format!("machine=\"{machine}\""), lines);
+    }
+}
+
+/// What the book says of jobs that are over, and the machines of those under way.
+fn lines_acked<'a>(state: &State, equipment: &'a [Equipment]) -> BTreeMap<&'a str, u64> {
+    let lines =
+        |machine: &Equipment| -> u64 {
+            let jobs = state.jobs.values().filter(|job| job.machine == machine.id);
+            let live = machine.live.progress.map(|it| it.lines_acked);
+            jobs.map(|job| {
+                if job.state.active() { live.unwrap_or(job.lines_acked) } else { job.lines_acked }
+            })
+            .sum()
+        };
+    equipment.iter().map(|machine| (machine.id.as_str(), lines(machine))).collect()
+}
+
+/// The page as it grows. Labels hold ids and words of the house: nothing to be escaped.
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+    }
+
+    fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+        self.write(format_args!("{name}{{{labels}}} {value}\n"));
+    }
+
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+        self.head(name, kind, help);
+        self.write(format_args!("{name} {value}\n"));
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.head(name, "histogram", help);
+        let (mut below, bucket) = (0, format!("{name}_bucket"));
+        for (bound, count) in BOUNDS_US.iter().zip(&histogram.buckets) {
+            below += count.load(Ordering::Relaxed);
+            self.line(&bucket, &format!("le=\"{}\"", *bound as f64 / 1e6), below);
+        }
+        let count = histogram.count.load(Ordering::Relaxed).max(below);
+        self.line(&bucket, "le=\"+Inf\"", count);
+        let sum_s = histogram.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
+        self.write(format_args!("{name}_sum {sum_s}\n{name}_count {count}\n"));
+    }
+
+    fn write(&mut self, text: std::fmt::Arguments<'_>) {
+        self.text.write_fmt(text).expect("writing to a String cannot fail");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_count_everything_up_to_their_bound() {
+        let histogram = Histogram::default();
+        for us in [90, 100, 101, 4_000, 5_000_000] {
+            histogram.note(Duration::from_micros(us));
+        }
+        let mut page = Page::default();
+        page.histogram("t", "Help.", &histogram);
+        for line in [
+            "# TYPE t histogram",
+            "t_bucket{le=\"0.0001\"} 2",
+            "t_bucket{le=\"0.00025\"} 3",
+            "t_bucket{le=\"0.005\"} 4",
+            "t_bucket{le=\"1\"} 4",
+            "t_bucket{le=\"+Inf\"} 5",
+            "t_count 5",
+        ] {
+            assert!(page.text.lines().any(|it| it == line), "{line} in {}", page.text);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The stop that says of each machine what was confirmed.
+
+use headstock_config::api::StopScope;
+use headstock_config::command::Stop;
+use warp::reply::Response;
+
+use super::ask::{Asked, shown};
+use super::error::Failure;
+
+pub(super) async fn stop(mut ask: Asked) -> Result<Response, Failure> {
+    let StopScope { scope, how } = ask.json().await?;
+    let how = how.unwrap_or(Stop::Stop);
+    let reports = match scope.as_str() {
+        "all" => ask.desk().stop_all(&ask.who, how).await?,
+        machine => vec![ask.desk().stop(&ask.who, machine, how).await?],
+    };
+    Ok(shown(&reports))
+}

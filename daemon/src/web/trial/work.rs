@@ -1,0 +1,135 @@
+//! The main job through the door, with every answer held to the document.
+
+use headstock_config::people::Role;
+use serde_json::{Value, json};
+
+use super::super::openapi::tests::check;
+use super::{PROGRAM, Trial};
+
+fn check_all(schema: &str, list: &Value) {
+    for item in list.as_array().expect("a list") {
+        check(schema, item);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_becomes_a_finished_job() {
+    let trial = Trial::open().await;
+    trial.idle().await;
+    let file = trial.upload().await;
+    let machine = trial.get("/api/v1/equipment/mill").await;
+    check("Equipment", &machine);
+    check("File", &trial.get(&format!("/api/v1/files/{file}")).await);
+    let findings = trial.get(&format!("/api/v1/files/{file}/preflight?machine=mill")).await;
+    check_all("Finding", &findings);
+
+    let started = trial.post("/api/v1/jobs", json!({ "machine": "mill", "file": file })).await;
+    let started = started.with(201);
+    check("JobView", &started);
+    let path = format!("/api/v1/jobs/{}", started["id"].as_str().unwrap());
+    let done = trial.until(&path, |it| it["state"] == "completed").await;
+    check("JobView", &done);
+    assert_eq!((&done["progress"], &done["lines_acked"]), (&json!(1.0), &done["lines"]));
+
+    let noted = trial.post(&format!("{path}/notes"), json!({ "text": "good part" })).await;
+    assert!(noted.with(201)["notes"][0].as_str().unwrap().ends_with("good part"));
+    check_all("JobView", &trial.get("/api/v1/jobs?machine=mill&state=completed&limit=5").await);
+    assert_eq!(trial.get("/api/v1/jobs?state=failed").await, json!([]));
+    check("System", &trial.get("/api/v1/system").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_comes_back_as_it_was_brought() {
+    let trial = Trial::open().await;
+    let file = trial.ask("POST", "/api/v1/files?name=gr%C3%B6%C3%9Fe%20%22.nc", PROGRAM).await;
+    let file = file.with(201);
+    check("File", &file);
+    assert_eq!(file["name"], "größe \".nc");
+    let path = format!("/api/v1/files/{}", file["id"].as_str().unwrap());
+    let content = trial.ask("GET", &format!("{path}/content"), "").await;
+    assert_eq!(content.body, PROGRAM.as_bytes());
+    assert!(content.headers["content-disposition"].to_str().unwrap().contains("gr%C3%B6"));
+    assert_eq!(trial.get("/api/v1/files").await, json!([file]));
+    trial.ask("DELETE", &path, "").await.with(204);
+    assert_eq!(trial.ask("GET", &path, "").await.refused(404), "desk.unknown_file");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_must_not_run_is_refused_with_its_findings() {
+    let trial = Trial::open().await;
+    trial.idle().await;
+    let odd = trial.ask("POST", "/api/v1/files?name=odd.nc", "G21 G90\nG77 X1\n").await;
+    let file = odd.with(201)["id"].as_str().unwrap().to_owned();
+    let ask = json!({ "machine": "mill", "file": file });
+    let answer = trial.post("/api/v1/jobs", ask).await;
+    assert_eq!(answer.refused(409), "desk.preflight");
+    check_all("Finding", &answer.json()["error"]["details"]);
+    assert_eq!(trial.get("/api/v1/jobs").await, json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_says_what_was_confirmed_and_is_timed() {
+    let trial = Trial::open().await;
+    trial.idle().await;
+    let token = trial.token("pendant", Role::Operator).await;
+    let path = "/api/v1/equipment/mill/commands";
+    let held = trial.over_tcp(&token, "POST", path, "{\"command\":\"hold\"}").await;
+    assert_eq!(held.with(202), json!({}));
+    let reports = trial.post("/api/v1/stop", json!({ "scope": "all" })).await.with(200);
+    check_all("StopReport", &reports);
+    assert_eq!((&reports[0]["machine"], &reports[0]["confirmed"]), (&json!("mill"), &json!(true)));
+    let one = trial.post("/api/v1/stop", json!({ "scope": "mill", "how": "hold" })).await;
+    assert_eq!(one.with(200).as_array().unwrap().len(), 1);
+    let nobody = trial.post("/api/v1/stop", json!({ "scope": "lathe" })).await;
+    assert_eq!(nobody.refused(404), "desk.unknown_machine");
+    let metrics = trial.ask("GET", "/metrics", "").await;
+    let text = String::from_utf8(metrics.body).unwrap();
+    assert!(text.contains("headstock_stop_seconds_count 1\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_book_is_read_page_by_page() {
+    let trial = Trial::open().await;
+    trial.idle().await;
+    let last = trial.get("/api/v1/system").await["entry"].as_u64().unwrap();
+    let mut numbers = Vec::new();
+    loop {
+        let after = numbers.last().copied().unwrap_or(0);
+        let page = trial.get(&format!("/api/v1/events?after={after}&limit=2")).await;
+        check_all("Entry", &page);
+        let page = page.as_array().unwrap();
+        assert!(page.len() <= 2);
+        if page.is_empty() {
+            break;
+        }
+        numbers.extend(page.iter().map(|entry| entry["number"].as_u64().unwrap()));
+    }
+    assert!(last <= *numbers.last().unwrap());
+    assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "{numbers:?}");
+    assert_eq!(trial.get(&format!("/api/v1/events?after={}", u64::MAX)).await, json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_house_says_how_it_is() {
+    let trial = Trial::open().await;
+    trial.idle().await;
+    let health = trial.over_tcp("", "GET", "/health", "").await.with(200);
+    check("Health", &health);
+    assert_eq!(health["status"], "ok");
+    let document = trial.over_tcp("", "GET", "/api/v1/openapi.json", "").await.with(200);
+    assert_eq!(document["openapi"], "3.1.0");
+    let head = trial.over_tcp("", "HEAD", "/health", "").await;
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    let metrics = trial.over_tcp("", "GET", "/metrics", "").await;
+    assert!(metrics.headers["content-type"].to_str().unwrap().starts_with("text/plain"));
+    let text = String::from_utf8(metrics.body).unwrap();
+    for line in [
+        "headstock_machine_state{machine=\"mill\",state=\"idle\"} 1",
+        "headstock_machine_state{machine=\"mill\",state=\"alarm\"} 0",
+        "headstock_journal_health{state=\"ok\"} 1",
+        "headstock_jobs{state=\"running\"} 0",
+        "headstock_lines_acked_total{machine=\"mill\"} 0",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line} in {text}");
+    }
+}
