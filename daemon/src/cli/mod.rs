@@ -22,6 +22,7 @@ mod jobs;
 mod journal;
 mod machines;
 mod say;
+mod service;
 mod signals;
 mod sim;
 mod socket;
@@ -55,7 +56,7 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
     let Args { common, verb } = args;
     let call = || Call::open(&common);
     match verb {
-        Verb::Daemon(_) => Err(trouble::not_built("the daemon")),
+        Verb::Daemon(words) => service::daemon(words, &common),
         Verb::Status => status(&call()?),
         Verb::Machines { machine } => machines::list(&call()?, machine.as_deref()),
         Verb::Upload { file, name } => files::upload(&call()?, &file, name.as_deref()),

@@ -106,17 +106,6 @@ pub(super) fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// For parts that are not there yet.
-pub(super) fn not_built(what: &str) -> Trouble {
-    Trouble::new(
-        Exit::Failed,
-        "cli.not_built",
-        format!("{what} is not part of this build"),
-        "nothing was started",
-        "use a later build",
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
