@@ -252,12 +252,13 @@ fn plug_in(
     pretenders: &mut Vec<Sim>,
 ) -> Result<Machine> {
     let mut declared = declared.clone();
-    if let Port::Sim(_) = &declared.port {
+    if let Port::Sim(name) = &declared.port {
+        let kind = registry::find(name).context("the configuration names only known drivers")?;
         std::fs::create_dir_all(folder)?;
         let link = folder.join(format!("{}.tty", declared.id));
         let time_scale = settings.sim.time_scale;
         let options = sim::Options { time_scale, link: Some(link.clone()), ..Default::default() };
-        let pretender = sim::start(options)
+        let pretender = (kind.pretend)(options)
             .with_context(|| format!("cannot start the pretend device of `{}`", declared.id))?;
         declared.port = Port::Path(link);
         pretenders.push(pretender);

@@ -16,15 +16,12 @@ pub struct Kind {
     /// Makes a driver for a machine of this kind.
     pub build: fn(&Machine) -> Box<dyn Driver>,
     /// Switches on a device that pretends to be one of this kind (`port = "sim:grbl"`).
-    pub pretend: fn() -> io::Result<Sim>,
+    pub pretend: fn(sim::Options) -> io::Result<Sim>,
 }
 
 /// Every kind of device there is a driver for.
-pub const DRIVERS: &[Kind] = &[Kind {
-    name: "grbl",
-    build: |machine| Box::new(Grbl::new(machine)),
-    pretend: || sim::start(sim::Options::default()),
-}];
+pub const DRIVERS: &[Kind] =
+    &[Kind { name: "grbl", build: |machine| Box::new(Grbl::new(machine)), pretend: sim::start }];
 
 /// The driver of this name.
 pub fn find(name: &str) -> Option<&'static Kind> {

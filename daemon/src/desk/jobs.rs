@@ -191,9 +191,17 @@ impl Desk {
     }
 
     fn source(&self, job: &Job, file: &File, continuation: Option<Continuation>) -> Source {
-        let line_max = self.line_max(&job.machine);
-        let preamble = continuation.map(|it| it.preamble).unwrap_or_default();
-        Source { path: self.files().path(file), line_max, preamble, from_line: job.from_line }
+        let state = self.ledger().state();
+        let controller = state.machines.get(&job.machine).and_then(|it| it.controller.as_ref());
+        let laser = controller.and_then(|it| it.laser).unwrap_or(false);
+        drop(state);
+        Source {
+            path: self.files().path(file),
+            line_max: self.line_max(&job.machine),
+            preamble: continuation.map(|it| it.preamble).unwrap_or_default(),
+            from_line: job.from_line,
+            laser,
+        }
     }
 
     /// Rests a job.

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use headstock_drivers::gcode::lines::Lines;
+use headstock_drivers::gcode::modal::Modal;
 use headstock_drivers::gcode::{BadLine, ProgramLine, Reader};
 use tokio::sync::mpsc;
 
@@ -27,6 +28,8 @@ pub struct Source {
     pub preamble: Vec<String>,
     /// File line to begin with, from 1.
     pub from_line: u64,
+    /// The controller is in laser mode: S may change in motion without a wait.
+    pub laser: bool,
 }
 
 /// Lines that are ready, in order.
@@ -91,7 +94,8 @@ fn read(source: &Source, mut file: File, sink: &mut Sink) -> Result<(), String> 
     for line in &source.preamble {
         sink.take(preamble.read(0, line.as_bytes()), true);
     }
-    let mut reader = Reader::new(source.line_max);
+    let start = Modal::default();
+    let mut reader = Reader::new(source.line_max).beginning(start, [None; 3], source.laser);
     let mut lines = Lines::default();
     let mut buffer = vec![0; 64 * 1024];
     loop {

@@ -49,18 +49,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use headstock_config::machine::{Machine, Port};
+use headstock_config::machine::Machine;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use self::failure::Why;
 pub use self::failure::{LostError, OpenError};
 use self::identity::{Identity, Sysfs};
 use self::pace::Pace;
 use self::serial::Tty;
 use self::trace::{Direction, Recorder};
-use crate::grbl::sim::Sim;
-use crate::registry;
 
 /// An open link to one device.
 #[derive(Debug)]
@@ -71,8 +68,6 @@ pub struct Link {
     // Held for a few instructions, never across an await.
     pace: Mutex<Pace>,
     recorder: Option<Mutex<Recorder>>,
-    /// Lives as long as the link to it.
-    _pretend: Option<Sim>,
 }
 
 impl Link {
@@ -93,19 +88,14 @@ impl Link {
         known: Option<&Identity>,
     ) -> Result<Self, OpenError> {
         let failed = |port: String, why| OpenError { machine: machine.id.clone(), port, why };
-        let pretend =
-            pretend(&machine.port).map_err(|why| failed(machine.port.to_string(), why))?;
-        let path = match &pretend {
-            Some(sim) => sim.path(),
-            None => serial::locate(sysfs, &machine.port, known)
-                .map_err(|why| failed(machine.port.to_string(), why))?,
-        };
+        let path = serial::locate(sysfs, &machine.port, known)
+            .map_err(|why| failed(machine.port.to_string(), why))?;
         let tty = serial::open(sysfs, &path, machine.baud, machine.dtr)
             .and_then(|tty| Ok(os::watch(tty)?))
             .map_err(|why| failed(path.display().to_string(), why))?;
         let identity = sysfs.identity(&path);
         let pace = Mutex::new(Pace::new(Instant::now(), machine.baud));
-        Ok(Self { tty, path, identity, pace, recorder: None, _pretend: pretend })
+        Ok(Self { tty, path, identity, pace, recorder: None })
     }
 
     /// The same link, with everything that goes over it written down.
@@ -231,13 +221,6 @@ impl Link {
     }
 }
 
-/// Switches a pretend device on, if the port is one.
-fn pretend(port: &Port) -> Result<Option<Sim>, Why> {
-    let Port::Sim(name) = port else { return Ok(None) };
-    let kind = registry::find(name).ok_or_else(|| Why::NoSim(name.clone()))?;
-    Ok(Some((kind.pretend)()?))
-}
-
 fn is_for_later(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
@@ -248,6 +231,9 @@ mod tests {
     use std::os::fd::OwnedFd;
     use std::time::Duration;
 
+    use headstock_config::machine::Port;
+
+    use super::failure::Why;
     use super::*;
     use headstock_config::explain::Explain;
 
@@ -375,20 +361,6 @@ mod tests {
             let other = Link::open(&machine(path), None).unwrap_err();
             assert!(matches!(other.why, Why::NotSerial), "{other:?}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_pretend_device_is_opened_by_its_name_and_answers() {
-        let link = Link::open(&declared(Port::Sim("grbl".into())), None).unwrap();
-        let (mut buffer, mut got) = ([0; 256], String::new());
-        link.try_write_urgent(Instant::now(), b"?").unwrap();
-        while !got.contains('>') {
-            let read = link.readable_read(&mut buffer).await.unwrap();
-            got += &String::from_utf8_lossy(&buffer[..read]);
-        }
-        assert!(got.contains("<Idle|MPos:0.000,0.000,0.000|Bf:15,128|FS:0,0"), "{got}");
-        let other = Link::open(&declared(Port::Sim("lathe".into())), None).unwrap_err();
-        assert!(matches!(other.why, Why::NoSim(_)));
     }
 
     #[tokio::test]
