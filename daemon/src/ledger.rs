@@ -294,7 +294,13 @@ impl Writer {
             // Nobody may be listening; the entry is stored all the same.
             self.shared.entries.send(entry.clone()).ok();
         }
-        self.store.save(&mut state, &changed);
+        drop(state);
+        // The view may make us wait. Readers, among them whoever looks up who asks for a stop, do
+        // not: only this thread ever writes to the state.
+        let state = self.shared.state.read().unwrap_or_else(PoisonError::into_inner);
+        self.store.save(&state, &changed);
+        drop(state);
+        self.store.trim(&mut self.shared.state.write().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

@@ -64,10 +64,12 @@ impl Store {
             folded += 1;
             if folded % STRIDE == 0 {
                 self.save(state, &std::mem::take(&mut changed));
+                self.trim(state);
             }
         })?;
         if folded > 0 {
             self.save(state, &changed);
+            self.trim(state);
         }
         Ok(folded as u64)
     }

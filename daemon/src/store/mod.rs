@@ -62,9 +62,10 @@ impl Store {
         state.apply(entry)
     }
 
-    /// Writes what has changed, all of it or nothing, and lets go of old finished jobs. Does not
-    /// wait for the disk. A view that cannot be written is given up until the next start.
-    pub fn save(&mut self, state: &mut State, changed: &[Changed]) {
+    /// Writes what has changed, all of it or nothing. Does not wait for the disk, except where the
+    /// system makes it wait: nobody should be kept from the state meanwhile. A view that cannot be
+    /// written is given up until the next start.
+    pub fn save(&mut self, state: &State, changed: &[Changed]) {
         if let Some(view) = &mut self.view
             && let Err(error) = view.save(state, changed)
         {
@@ -72,6 +73,10 @@ impl Store {
                 {FINISHED_JOBS} finished jobs is out of reach until the next start");
             self.view = None;
         }
+    }
+
+    /// Lets go of old finished jobs that have been saved.
+    pub fn trim(&self, state: &mut State) {
         // Without a view they would be gone.
         if self.view.is_some() {
             trim(state);
