@@ -200,7 +200,7 @@ mod tests {
 
         let file = store(&files, "a.nc", b"G21\nG1 X1 F100\n\nM30").unwrap();
 
-        assert_eq!((file.lines, file.bytes), (4, 20));
+        assert_eq!((file.lines, file.bytes), (4, 19));
         assert_eq!(fs::read(files.path(&file)).unwrap(), b"G21\nG1 X1 F100\n\nM30");
         assert_eq!(file.id, file.blake3[..16]);
     }

@@ -2,8 +2,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -11,6 +11,7 @@ use warp::http::HeaderMap;
 
 use super::Door;
 use super::metrics::Histogram;
+use super::tally::Tally;
 
 /// A number of places that are taken and given back.
 #[derive(Clone)]
@@ -66,6 +67,8 @@ pub(super) struct Hall {
     pub(super) uploads: Seats,
     /// From a stop's arrival here until its byte had been handed to the port.
     pub(super) stops: Histogram,
+    /// Program lines that were answered. Locked for no longer than it takes to add them up.
+    pub(super) lines: Mutex<Tally>,
     boot: u64,
     requests: AtomicU64,
 }
@@ -73,6 +76,7 @@ pub(super) struct Hall {
 impl Hall {
     /// A hall that nobody has entered yet.
     pub(super) fn new(door: Door, web: SocketAddr, closing: CancellationToken) -> Self {
+        let lines = Mutex::new(Tally::new(&door.desk.ledger().state()));
         Self {
             door,
             web,
@@ -82,6 +86,7 @@ impl Hall {
             feeds: Seats::new(64),
             uploads: Seats::new(4),
             stops: Histogram::default(),
+            lines,
             // Different each time the house opens; nothing hangs on its being secret.
             boot: RandomState::new().hash_one(std::process::id()) >> 32,
             requests: AtomicU64::new(1),

@@ -1,7 +1,7 @@
 //! Figures in the text format of Prometheus (version 0.0.4).
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -79,7 +79,10 @@ fn text(hall: &Hall) -> String {
     house(&mut page, hall);
     let equipment = hall.door.desk.equipment();
     machines(&mut page, &equipment);
-    work(&mut page, &hall.door.desk.ledger().state(), &equipment);
+    let state = hall.door.desk.ledger().state();
+    let lines = hall.lines.lock().unwrap_or_else(PoisonError::into_inner).lines(&state, &equipment);
+    work(&mut page, &state, lines);
+    drop(state);
     page.histogram(
         "headstock_stop_seconds",
         "From a stop's arrival at a door until its byte had been handed to the port.",
@@ -125,30 +128,20 @@ fn machines(page: &mut Page, equipment: &[Equipment]) {
     }
 }
 
-fn work(page: &mut Page, state: &State, equipment: &[Equipment]) {
-    page.head("headstock_jobs", "gauge", "Jobs in the book by state.");
+fn work(page: &mut Page, state: &State, lines: Vec<(String, u64)>) {
+    page.head("headstock_jobs", "gauge", "Jobs that are remembered, by state.");
     for wanted in JOB_STATES {
         let count = state.jobs.values().filter(|job| job.state == wanted).count();
         page.line("headstock_jobs", &format!("state=\"{}\"", wanted.word()), count);
     }
-    page.head("headstock_lines_acked_total", "counter", "Program lines that were answered.");
-    for (machine, lines) in lines_acked(state, equipment) {
+    page.head(
+        "headstock_lines_acked_total",
+        "counter",
+        "Program lines answered since the house opened.",
+    );
+    for (machine, lines) in lines {
         page.line("headstock_lines_acked_total", &format!("machine=\"{machine}\""), lines);
     }
-}
-
-/// What the book says of jobs that are over, and the machines of those under way.
-fn lines_acked<'a>(state: &State, equipment: &'a [Equipment]) -> BTreeMap<&'a str, u64> {
-    let lines =
-        |machine: &Equipment| -> u64 {
-            let jobs = state.jobs.values().filter(|job| job.machine == machine.id);
-            let live = machine.live.progress.map(|it| it.lines_acked);
-            jobs.map(|job| {
-                if job.state.active() { live.unwrap_or(job.lines_acked) } else { job.lines_acked }
-            })
-            .sum()
-        };
-    equipment.iter().map(|machine| (machine.id.as_str(), lines(machine))).collect()
 }
 
 /// The page as it grows. Labels hold ids and words of the house: nothing to be escaped.

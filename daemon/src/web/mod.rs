@@ -34,6 +34,7 @@ mod process;
 mod routes;
 mod stop;
 mod system;
+mod tally;
 mod who;
 
 #[cfg(test)]
