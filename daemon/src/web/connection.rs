@@ -1,8 +1,8 @@
 //! Connections: accepted while there are seats, spoken HTTP/1.1 with, ended in order.
 //!
-//! A client that is silent for [`HEAD_TIME`], before a request or between two, is hung up on, so
-//! that the seats are for those who use them. The two doors have seats of their own: a crowd on
-//! the network keeps nobody from the box's own socket.
+//! A client that is silent for [`HEAD_TIME`], before a request or between two, or takes nothing of
+//! an answer for [`TAKES`], is hung up on, so that the seats are for those who use them. The two
+//! doors have seats of their own: a crowd on the network keeps nobody from the box's own socket.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,13 @@ use warp::reply::Response;
 
 use super::Listeners;
 use super::hall::{Hall, Seats};
+use super::stall::Stalls;
 use super::who::{self, Peer};
 
 /// How long the head of a request may take to arrive, and a connection may rest between two.
 const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How long a client may take nothing of an answer.
+const TAKES: Duration = Duration::from_secs(30);
 /// Largest head of a request, bytes.
 const HEAD_MAX: usize = 32 * 1024;
 /// After a failure to accept that is not the client's, such as too many open files.
@@ -134,7 +137,7 @@ pub(super) async fn converse<S>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD_MAX)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Stalls::new(stream, TAKES)), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

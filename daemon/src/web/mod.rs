@@ -32,6 +32,7 @@ mod metrics;
 mod openapi;
 mod process;
 mod routes;
+mod stall;
 mod stop;
 mod system;
 mod tally;
