@@ -10,7 +10,7 @@
 //! A door is thin: it reads a request, asks the desk and words the answer. No rule of the
 //! workshop stands here; who may do what is judged at the desk.
 //!
-//! [`routes::ROUTES`] is the one list of what is served. Requests are dispatched by it and the
+//! `routes::ROUTES` is the one list of what is served. Requests are dispatched by it and the
 //! OpenAPI document is written from it, so the two cannot differ.
 //!
 //! Invariants: no body is read without a bound in size and time; nothing that a client does or
