@@ -12,7 +12,7 @@ where it is not there, this says so and measures nothing.
     tests/bench/lab.py kill [--n 300]                                             SIGKILL in a job
 Each prints one JSON object per run.
 """
-import argparse, http.client, json, os, random, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time
+import argparse, hashlib, http.client, json, os, random, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,9 +140,30 @@ def program(args):
     return path
 
 
+def wire_rate(trace):
+    """Program lines a second on the wire, from the first to the last, and a hash of their text.
+
+    Questions to the controller (`$…`) are no program lines: the house asks some when it connects.
+    """
+    line, times, text = "", [], hashlib.sha256()
+    for row in trace.read_text(errors="replace").splitlines():
+        parts = row.split("\t")
+        if len(parts) < 4 or parts[1] != "h>d" or parts[2] != "out":
+            continue
+        for piece in re.findall(r"\\x[0-9a-f]{2}|\\.|.", parts[3]):
+            if piece == "\\n":
+                if line and not line.startswith("$"):
+                    times.append(float(parts[0]) / 1e6)
+                    text.update(line.encode() + b"\n")
+                line = ""
+            elif len(piece) == 1 and piece not in "?!~":
+                line += piece
+    return len(times), (len(times) - 1) / (times[-1] - times[0]), text.hexdigest()[:16]
+
+
 def ours(file, scale, device=(), baud=115200, house_baud=None, fifo=64):
     with tempfile.TemporaryDirectory() as folder:
-        rig = Rig(folder, baud=baud, scale=scale, device=device, fifo=fifo)
+        rig = Rig(folder, baud=baud, scale=scale, device=device, fifo=fifo, trace=True)
         house = House(folder, [rig], baud=house_baud or baud)
         try:
             house.ready()
@@ -162,7 +183,8 @@ def ours(file, scale, device=(), baud=115200, house_baud=None, fifo=64):
         finally:
             house.close()
         link, device = rig.close()
-        return {"who": "headstock", "state": state, "lines": device.get("lines"), "lines_per_s": round(device["lines_per_s"], 1),
+        lines, rate, digest = wire_rate(rig.trace)
+        return {"who": "headstock", "state": state, "lines": lines, "lines_per_s": round(rate, 1), "program": digest,
                 "starved": device["starved"], "rx_lost": device["rx_lost"], "errors": device["errors"], "rx_max_fill": device["rx_max_fill"],
                 "seconds": round(seconds, 2), "cpu_share": round(cpu / seconds, 4), "rss_mib": round(rss, 1),
                 "answer_to_next_byte_us": link["protocol"]["answer_to_next_byte_us"], "lateness_us": link["instrument"]["byte_lateness_us"]}
@@ -170,11 +192,12 @@ def ours(file, scale, device=(), baud=115200, house_baud=None, fifo=64):
 
 def reference(file, scale, device=(), baud=115200, fifo=64):
     with tempfile.TemporaryDirectory() as folder:
-        rig = Rig(folder, baud=baud, scale=scale, device=device, fifo=fifo)
+        rig = Rig(folder, baud=baud, scale=scale, device=device, fifo=fifo, trace=True)
         done = subprocess.run([sys.executable, str(LAB / "tools" / "gstream.py"), str(rig.host), str(file), "--mode", "count"], capture_output=True, text=True)
         link, device = rig.close()
-        return {"who": "reference", "state": "completed" if done.returncode == 0 else done.stderr[-200:], "lines": device.get("lines"),
-                "lines_per_s": round(device["lines_per_s"], 1), "starved": device["starved"], "rx_lost": device["rx_lost"], "errors": device["errors"],
+        lines, rate, digest = wire_rate(rig.trace)
+        return {"who": "reference", "state": "completed" if done.returncode == 0 else done.stderr[-200:], "lines": lines,
+                "lines_per_s": round(rate, 1), "program": digest, "starved": device["starved"], "rx_lost": device["rx_lost"], "errors": device["errors"],
                 "rx_max_fill": device["rx_max_fill"], "answer_to_next_byte_us": link["protocol"]["answer_to_next_byte_us"],
                 "lateness_us": link["instrument"]["byte_lateness_us"]}
 
@@ -263,21 +286,27 @@ def holds(args):
                 process.kill()
             house.close()
         link, _ = rig.close()
-        into, onto, seen = [], [], []
+        into, onto, seen, tail = [], [], [], ""
         for line in rig.trace.read_text(errors="replace").splitlines():
             at, direction, stage, *rest = line.split("\t")
             text = rest[0] if rest else ""
             if direction == "h>d" and "!" in text:
                 (into if stage == "in" else onto).append(float(at))
-            if direction == "d>h" and stage == "out" and "<Hold" in text:
-                seen.append(float(at))
-        port, wire, report = [], [], []
-        for at, entered, left in zip(asked, into, onto):
-            port.append((entered - at) / 1e3)
-            wire.append((left - entered) / 1e3)
-            later = next((it for it in seen if it >= left), None)
-            if later:
-                report.append((later - left) / 1e3)
+            if direction == "d>h" and stage == "out":
+                # The report comes byte by byte; it has been told when its word is complete.
+                tail = (tail + text)[-24:]
+                if "<Hold" in tail:
+                    seen.append(float(at))
+                    tail = ""
+        port, wire, report, later = [], [], [], lambda times, at: next((it for it in times if it >= at), None)
+        for at in asked:
+            entered = later(into, at)
+            left = later(onto, entered or at)
+            told = later(seen, left or at)
+            if told:
+                port.append((entered - at) / 1e3)
+                wire.append((left - entered) / 1e3)
+                report.append((told - left) / 1e3)
         say(by=args.by, holds=len(asked), refused=refused, bytes_in_trace=len(into), client_fifo=fifo, busy=args.busy,
             request_to_port_ms=spread(port), port_to_wire_ms=spread(wire), wire_to_report_ms=spread(report),
             lateness_us=link["instrument"]["byte_lateness_us"])

@@ -26,8 +26,6 @@ pub(super) struct Modal {
     pub(super) flood: Option<bool>,
     /// M7.
     pub(super) mist: Option<bool>,
-    /// Selected tool.
-    pub(super) tool: Option<u32>,
     /// Feed in mm/min; unknown under G93.
     pub(super) feed: Option<f64>,
     /// Programmed spindle speed.
@@ -83,7 +81,6 @@ impl Modal {
             b'R' => line.reach += value * value,
             b'F' => line.feed = Some(value),
             b'S' => self.speed = Some(value),
-            b'T' if value >= 0.0 => self.tool = Some(value as u32),
             b'N' if value >= 0.0 => line.n = Some(value as u64),
             b'P' => line.p = value.max(0.0),
             _ => (),
@@ -169,8 +166,8 @@ impl Modal {
             };
             let feed = far(self.feed, reported.feed, 3.0).map(|it| ('F', it));
             let speed = far(self.speed, reported.speed, 1.0).map(|it| ('S', it));
-            let tool = far(self.tool.map(f64::from), reported.tool.map(f64::from), 0.0);
-            let (letter, (ours, theirs)) = feed.or(speed).or(tool.map(|it| ('T', it)))?;
+            // Not the tool: GRBL 1.1h forgets it with the next line that has no T word.
+            let (letter, (ours, theirs)) = feed.or(speed)?;
             Some((format!("{letter}{ours}"), format!("{letter}{theirs}")))
         })
     }

@@ -37,6 +37,8 @@ impl Grbl {
             State::Home => Mode::Homing,
             State::Sleep => Mode::Sleeping,
             State::Idle | State::Check | State::Run | State::Jog if waits => Mode::Held,
+            // Not ready for work before it has said what it is.
+            State::Idle if !self.is_known() => Mode::Connecting,
             State::Idle => self.mode_at_rest(Mode::Idle),
             State::Check => self.mode_at_rest(Mode::Checking),
             State::Run if self.hold.is_pending() => Mode::Holding,

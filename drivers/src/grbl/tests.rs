@@ -134,7 +134,7 @@ fn half_a_line_of_an_earlier_run_is_made_harmless_first() {
     let mut talk = Talk::new();
     talk.grbl.greet(talk.now, &mut talk.out);
     talk.hear(QUIET);
-    assert_eq!(mode(&talk.take_events()), Some(Mode::Idle), "before the introduction is over");
+    assert_eq!(mode(&talk.take_events()), Some(Mode::Connecting), "not ready for work yet");
     talk.expect("$");
     talk.hear("error:3");
     talk.expect("$I");
