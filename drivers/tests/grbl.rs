@@ -454,3 +454,25 @@ fn wishes_that_make_no_sense_are_refused_before_anything_is_sent() {
     bench.wait(1.0);
     assert!(bench.wire.iter().all(|&byte| byte == b'?'));
 }
+
+#[test]
+fn a_controller_that_restarts_by_itself_does_not_carry_out_what_was_on_the_wire() {
+    let mut bench = Bench::connected(options());
+    let mut text = String::from("G21G90\n");
+    for step in 0..400 {
+        text += &format!("G1X{}F6000\n", step % 2 * 3);
+    }
+    bench.start(&text);
+    bench.until(5.0, "motion", |it| it.driver.progress().unwrap().lines_acked > 40);
+    bench.device.switch_off_and_on();
+    let end = bench.ended(5.0);
+    assert!(is_lost(&end, Cause::Restarted, false), "{end:?}");
+    assert!(bench.events.contains(&Event::Restarted { asked: false }));
+    let rest = bench.position();
+    let lines = bench.device.lines().len();
+    bench.wait(3.0);
+    assert_eq!(bench.position(), rest);
+    assert!(bench.device.lines()[lines..].iter().all(|line| line.starts_with('$')));
+    bench.take_events();
+    assert_eq!(bench.run("G21G90\nG1X2F600\n"), Event::ProgramDone);
+}

@@ -26,6 +26,8 @@ const LONGEST: usize = 512;
 const MISSING: Duration = Duration::from_secs(1);
 /// Without traffic for this long, every byte must have arrived.
 const SETTLED: Duration = Duration::from_millis(350);
+/// Answers to what was on the wire when a controller started come within this time.
+const STRAY: Duration = Duration::from_millis(300);
 /// Messages passed on within ten seconds; a chatty controller shall not fill the journal.
 const MESSAGES: u32 = 20;
 
@@ -158,6 +160,9 @@ impl Grbl {
         if !ours && !fresh && self.stopping.is_none() {
             self.settle_after_restart(now, out);
         }
+        // What the link has not taken yet was meant for a controller that knew more.
+        out.bytes.clear();
+        let on_the_wire = !self.stream.is_empty();
         self.stream.clear();
         self.errands.clear();
         self.jogs.clear();
@@ -169,7 +174,7 @@ impl Grbl {
         self.locked_silent = false;
         self.lock_lost_position = false;
         if !ours {
-            self.introduce_again(true, None);
+            self.introduce_again(!on_the_wire, on_the_wire.then(|| now + STRAY));
         }
         self.intro.reports_before = self.sight.reports;
         if !fresh {

@@ -9,7 +9,7 @@
 //! * after a while without traffic: the free receive bytes, to the byte.
 //!
 //! A finding must show in two reports, since one report may itself have been damaged; a position
-//! also needs a fresh work offset. What cannot be seen this way: words that change no position
+//! at rest also needs a fresh work offset. What cannot be seen this way: words that change no position
 //! and no lasting mode, and a detour that is over before the next report.
 //!
 //! An axis is compared only while the program alone decides where it is: after a person moved the
@@ -92,7 +92,12 @@ impl Watch {
         for axis in 0..3 {
             self.trusted[axis] |= effect.axes[axis] && effect.absolute;
         }
-        let end = std::array::from_fn(|axis| line.end[axis].filter(|_| self.trusted[axis]));
+        let end = std::array::from_fn(|axis| {
+            let said = line.end[axis].filter(|_| self.trusted[axis]);
+            // An axis that the line does not name stays where it was.
+            let stays = !effect.axes[axis] && effect.bulge.is_finite();
+            said.or(self.last_sent[axis].filter(|_| stays))
+        });
         if effect.absolute && line.traits.moves {
             self.drift = 0.0;
         } else {
@@ -125,12 +130,12 @@ impl Watch {
 
     /// A line was refused and the program goes on without it, or a person used the machine: modes
     /// and positions are what the controller says until lines name them again.
-    pub(super) fn lose_track(&mut self, position: Option<Xyz>) {
+    pub(super) fn lose_track(&mut self) {
         self.modal = Modal::default();
         self.trusted = [false; 3];
         self.last_sent = [None; 3];
         self.last_answered = [None; 3];
-        self.recent.start(position.map_or([None; 3], |at| at.map(Some)), position.is_some());
+        self.recent.start([None; 3], false);
         self.suspicions = [None; 3];
     }
 
@@ -252,7 +257,7 @@ impl Watch {
         self.weigh(Scene::Ring, finding, sight)
     }
 
-    /// Believes a finding when it has shown twice (a position: with a fresh work offset).
+    /// Believes a finding when it has shown twice (at rest: with a fresh work offset).
     fn weigh(&mut self, scene: Scene, finding: Option<Finding>, sight: &Sight) -> Verdict {
         let slot = &mut self.suspicions[scene as usize];
         let Some(finding) = finding else {
@@ -266,7 +271,9 @@ impl Watch {
         };
         let offset_is_new = old.offset_reports < sight.offset_reports
             || old.reports + PATIENCE_REPORTS < sight.reports;
-        let sure = finding.check != Check::Position || offset_is_new;
+        // In motion there is no time to wait for it.
+        let needs_offset = matches!(scene, Scene::Rest) && finding.check == Check::Position;
+        let sure = !needs_offset || offset_is_new;
         if old.reports < sight.reports && sure { Verdict::Wrong(finding) } else { Verdict::Unsure }
     }
 

@@ -222,11 +222,11 @@ impl Grbl {
                 self.halt(now, reason, out);
             }
             OnError::Hold => {
-                program.watch.lose_track(None);
+                program.watch.lose_track();
                 self.sight.live.asks = Some(reason);
                 self.hold_motion(now, out);
             }
-            OnError::Continue => program.watch.lose_track(None),
+            OnError::Continue => program.watch.lose_track(),
         }
     }
 
@@ -277,19 +277,21 @@ impl Grbl {
         let Some(program) = &mut self.program else { return Verdict::Good };
         let counts = (self.stream.bytes(), self.stream.head_bytes());
         let asking = matches!(program.stage, Stage::Asking(_) | Stage::Returning(_));
-        if self.stream.is_empty() {
-            let plain = matches!(self.sight.state, State::Idle | State::Check);
-            if !rests || !plain || asking {
-                return Verdict::Good;
-            }
+        let plain = matches!(self.sight.state, State::Idle | State::Check);
+        if asking {
+            return Verdict::Good;
+        }
+        if self.stream.is_empty() && rests && plain {
             return program.watch.at_rest(&self.sight, &self.it, !program.dry_run);
         }
-        if let Verdict::Wrong(finding) = program.watch.ring(&self.sight, &self.it, counts, settled)
+        if !self.stream.is_empty()
+            && let Verdict::Wrong(finding) =
+                program.watch.ring(&self.sight, &self.it, counts, settled)
         {
             return Verdict::Wrong(finding);
         }
         let moving = matches!(self.sight.state, State::Run | State::Hold);
-        if !moving || asking || program.dry_run {
+        if !moving || program.dry_run {
             return Verdict::Good;
         }
         let ahead = self.stream.iter().take(2).filter_map(|what| match what {

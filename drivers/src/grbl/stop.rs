@@ -233,11 +233,19 @@ impl Grbl {
         }
     }
 
-    /// A banner came without our asking: what becomes of it shows in the next report.
+    /// A banner came without our asking: what becomes of it shows in the next report. Lines that
+    /// were on the wire at that moment reach a controller that knows nothing of what came before:
+    /// it is held, and reset once more, before they lead anywhere.
     pub(super) fn settle_after_restart(&mut self, now: Instant, out: &mut Outbox) {
         let kept = self.sight.reports > 0 && self.rests();
         let rest = self.sight.live.machine_position;
-        self.begin_stopping(Phase::Settling { since: now, reports: self.sight.reports });
+        let reports = self.sight.reports;
+        self.begin_stopping(if self.stream.is_empty() {
+            Phase::Settling { since: now, reports }
+        } else {
+            out.urgent.push(FEED_HOLD);
+            Phase::Slowing { progress: now, at: rest, reports }
+        });
         let text = "the controller restarted by itself".into();
         self.join_stopping(Reason { cause: Cause::Restarted, text, announce: false });
         let stopping = self.stopping.as_mut().expect("it was begun above");
@@ -286,7 +294,7 @@ impl Grbl {
                 // An idle machine with unread lines may be about to start on them: look twice.
                 let sure = state != State::Idle || !unread || *reports + 1 < seen;
                 if at_rest && sure {
-                    (stopping.rest, stopping.kept) = (position, true);
+                    stopping.rest = position;
                     stopping.phase = Phase::Resetting { since: now, tries: 1 };
                     reset_now(out);
                     return;

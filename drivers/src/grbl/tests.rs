@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use headstock_config::command::Stop;
-use headstock_config::event::{Cause, Event};
+use headstock_config::command::{Command, Stop};
+use headstock_config::event::{Cause, Check, Event};
 use headstock_config::machine::{HoldMeans, Mode, OnError, StopMeans};
 
 use super::{Grbl, Setup};
@@ -205,7 +205,7 @@ fn a_hold_is_sent_ahead_of_lines_that_wait_and_asks_at_once() {
     talk.hear("<Hold:0|MPos:0.200,0.000,0.000|Bf:10,11|FS:0,0>");
     assert_eq!(talk.sent().1, "", "nothing new goes out in a hold");
     assert_eq!(mode(&talk.take_events()), Some(Mode::Held));
-    talk.grbl.obey(talk.now, headstock_config::command::Command::Resume, &mut talk.out).unwrap();
+    talk.grbl.obey(talk.now, Command::Resume, &mut talk.out).unwrap();
     let (urgent, bytes) = talk.sent();
     assert_eq!((urgent, bytes.as_str()), (b"~?".to_vec(), "G1X10.5F1000\n"));
 }
@@ -282,4 +282,326 @@ fn what_waits_to_be_sent_does_not_follow_a_reset() {
     let (urgent, bytes) = talk.sent();
     assert!(urgent.contains(&0x18));
     assert_eq!(bytes, "");
+}
+
+// ---- transcripts of real firmware (section 11 of the protocol notes) --------------------------
+
+#[test]
+fn a_reset_in_motion_is_told_with_its_alarm_and_lock() {
+    let mut talk = Talk::connected();
+    talk.begin(false);
+    talk.feed(1, "G1X100F500");
+    talk.hear("ok\r\n<Run|MPos:1.000,0.000,0.000|Bf:14,128|FS:500,0>");
+    talk.grbl.stop(talk.now, Stop::Abort, &mut talk.out);
+    talk.hear("ALARM:3");
+    talk.hear("\r\nGrbl 1.1h ['$' for help]\r\n[MSG:'$H'|'$X' to unlock]");
+    talk.hear("<Alarm|MPos:1.200,0.000,0.000|Bf:15,128|FS:0,0|WCO:0.000,0.000,0.000>");
+    let events = talk.take_events();
+    assert!(events.iter().any(|event| matches!(event, Event::Alarm(alarm) if alarm.number == 3)));
+    assert!(events.iter().any(|event| {
+        matches!(event, Event::ProgramLost { cause: Cause::Asked, position_kept: false, .. })
+            || matches!(event, Event::ProgramLost { cause: Cause::Alarm, position_kept: false, .. })
+    }));
+    assert_eq!(mode(&events), Some(Mode::Alarm));
+    let refused = talk.grbl.obey(talk.now, Command::Run { line: "G0X0".into() }, &mut talk.out);
+    assert_eq!(refused, Err(Refusal::NotNow("alarm")));
+    talk.sent();
+    talk.grbl.obey(talk.now, Command::Unlock, &mut talk.out).unwrap();
+    talk.expect("$X");
+    talk.hear("[MSG:Caution: Unlocked]\r\nok");
+    assert!(talk.take_events().contains(&Event::Unlocked));
+}
+
+#[test]
+fn a_jog_that_goes_on_after_its_cancel_is_cancelled_again() {
+    let mut talk = Talk::connected();
+    let jog = Command::Jog { by: [Some(2.0), None, None], feed: 200.0, absolute: false };
+    talk.grbl.obey(talk.now, jog.clone(), &mut talk.out).unwrap();
+    talk.expect("$J=G91G21X2F200");
+    talk.hear("<Jog|MPos:0.484,0.000,0.000|Bf:0,100|FS:200,0>");
+    talk.grbl.obey(talk.now, jog, &mut talk.out).unwrap();
+    assert_eq!(talk.sent().1, "", "one is unanswered");
+    talk.grbl.obey(talk.now, Command::JogCancel, &mut talk.out).unwrap();
+    assert!(talk.sent().0.contains(&0x85));
+    talk.hear("<Jog|MPos:0.500,0.000,0.000|Bf:15,128|FS:0,0>");
+    assert!(talk.sent().0.contains(&0x85), "the line in its buffer was carried out after all");
+    talk.hear("ok");
+    talk.hear("<Idle|MPos:0.520,0.000,0.000|Bf:15,128|FS:0,0>");
+    assert_eq!(talk.sent(), (Vec::new(), String::new()), "the waiting jog is forgotten");
+}
+
+#[test]
+fn the_full_report_of_grblhal_tells_the_dialect_and_the_homing() {
+    let mut talk = Talk::new();
+    talk.grbl.greet(talk.now, &mut talk.out);
+    talk.hear("\r\nGrblHAL 1.1f ['$' or '$HELP' for help]");
+    talk.hear(
+        "<Idle|MPos:0.000,0.000,0.000|Bf:100,1023|FS:0,0|WCO:0.000,0.000,0.000|WCS:G54|\
+         Ov:100,100,100|A:|Sc:|MPG:0|H:1|T:0|P:0|TLR:0|FW:grblHAL>",
+    );
+    assert_eq!(talk.grbl.live().homed, Some(true));
+    for answer in ["[VER:1.1f.20260817:]\r\n[OPT:VNML+,100,1024,3,0]\r\nok", "ok", "ok"] {
+        talk.hear(answer);
+    }
+    talk.hear("[GC:G0 G54 G17 G21 G90 G94 M5 M9 T0 F0 S0.]\r\nok");
+    talk.hear("<Idle|MPos:0.000,0.000,0.000|Bf:100,1023|FS:0,0>");
+    assert_eq!(talk.grbl.it.window(), 1023, "what it claims, as far as its reports bear it out");
+    assert_eq!(talk.grbl.it.controller.dialect, "grblhal");
+}
+
+#[test]
+fn a_failed_homing_ends_in_an_alarm_although_it_says_ok() {
+    let mut talk = Talk::connected();
+    talk.grbl.obey(talk.now, Command::Home { axes: None }, &mut talk.out).unwrap();
+    talk.expect("$H");
+    talk.wait(20_000);
+    assert_eq!(mode(&talk.take_events()), Some(Mode::Homing), "its silence is expected");
+    talk.hear("ALARM:8\r\nok\r\n\r\nGrbl 1.1h ['$' for help]\r\n[MSG:'$H'|'$X' to unlock]");
+    talk.hear("<Alarm|MPos:0.000,0.000,0.000|Bf:15,128|FS:0,0>");
+    let events = talk.take_events();
+    assert!(!events.contains(&Event::Homed), "{events:?}");
+    assert_eq!(mode(&events), Some(Mode::Alarm));
+}
+
+// ---- the checks -------------------------------------------------------------------------------
+
+/// The mismatch among the events.
+fn mismatch(talk: &mut Talk) -> Option<Check> {
+    talk.take_events().into_iter().find_map(|event| match event {
+        Event::Mismatch(mismatch) => Some(mismatch.check),
+        _ => None,
+    })
+}
+
+#[test]
+fn an_answer_to_nothing_stops_the_program() {
+    let mut talk = Talk::connected();
+    talk.begin(false);
+    talk.feed(1, "G1X1F100");
+    talk.hear("ok\r\nok");
+    assert_eq!(mismatch(&mut talk), Some(Check::ExtraAnswer));
+    assert!(talk.sent().0.contains(&b'!'));
+}
+
+#[test]
+fn an_answer_that_never_comes_is_missed_at_rest_but_not_in_a_dwell() {
+    for (text, patience_ms) in [("G1X1F100", 2_000), ("G4P20", 22_000)] {
+        let mut talk = Talk::connected();
+        talk.begin(false);
+        let traits = LineTraits { drains: text.starts_with("G4"), ..LineTraits::default() };
+        talk.feed_traits(1, text, traits);
+        talk.grbl.finish(talk.now, &mut talk.out);
+        let mut waited_ms = 0;
+        while mismatch(&mut talk).is_none() {
+            talk.wait(200);
+            waited_ms += 200;
+            talk.hear("<Idle|MPos:0.000,0.000,0.000|Bf:15,128|FS:0,0>");
+            assert!(waited_ms <= patience_ms, "{text}");
+        }
+        assert!(patience_ms - 1_200 <= waited_ms, "{text}: after {waited_ms} ms");
+    }
+}
+
+#[test]
+fn a_damaged_answer_stops_the_program_and_a_damaged_report_does_not() {
+    for (line, stops) in [("oK!", true), ("erro~:20", true), ("<Idle|MPos:0.0x0,0,0>", false)] {
+        let mut talk = Talk::connected();
+        talk.begin(false);
+        talk.feed(1, "G1X1F100");
+        talk.hear(line);
+        assert_eq!(mismatch(&mut talk).is_some(), stops, "{line}");
+    }
+}
+
+#[test]
+fn a_place_off_the_way_stops_the_program_in_motion_once_seen_twice() {
+    let mut talk = Talk::connected();
+    talk.begin(false);
+    let traits = LineTraits { moves: true, ..LineTraits::default() };
+    let end = [Some(100.0), Some(0.0), Some(0.0)];
+    let line = ProgramLine { number: 1, text: "G90G1X100F600".into(), traits, end };
+    talk.hear("<Idle|MPos:0.000,0.000,0.000|Bf:15,128|FS:0,0>");
+    talk.grbl.feed(talk.now, line, &mut talk.out);
+    talk.hear("ok\r\n<Run|MPos:40.000,0.000,0.000|Bf:14,128|FS:600,0>");
+    talk.hear("<Run|MPos:41.000,7.000,0.000|Bf:14,128|FS:600,0>");
+    talk.hear("<Run|MPos:41.500,0.000,0.000|Bf:14,128|FS:600,0>");
+    assert_eq!(mismatch(&mut talk), None, "one report may itself be damaged");
+    talk.hear("<Run|MPos:42.000,1.000,0.000|Bf:14,128|FS:600,0>");
+    talk.hear("<Run|MPos:42.500,2.000,0.000|Bf:14,128|FS:600,0>");
+    assert_eq!(mismatch(&mut talk), Some(Check::Position));
+}
+
+#[test]
+fn a_line_number_that_was_never_sent_is_noticed() {
+    let mut talk = Talk::connected();
+    talk.grbl.it.line_numbers = true;
+    talk.begin(false);
+    for number in 1..=5 {
+        talk.feed(number + 10, &format!("N{number}G1X{number}F100"));
+    }
+    talk.hear("ok\r\nok\r\n<Run|MPos:1.000,0.000,0.000|Bf:13,106|Ln:2|FS:100,0>");
+    assert_eq!(talk.grbl.progress().unwrap().executing, Some(12));
+    assert_eq!(mismatch(&mut talk), None);
+    talk.hear("<Run|MPos:1.000,0.000,0.000|Bf:13,106|Ln:7|FS:100,0>");
+    talk.hear("<Run|MPos:1.000,0.000,0.000|Bf:13,106|Ln:7|FS:100,0>");
+    assert_eq!(mismatch(&mut talk), Some(Check::LineNumber));
+}
+
+// ---- properties -------------------------------------------------------------------------------
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One thing that can happen to a driver.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Hear(Vec<u8>),
+        Say(usize),
+        Wait(u64),
+        Feed(usize),
+        Obey(usize),
+        Stop(Stop),
+        Begin(bool),
+        Finish,
+        Cut,
+    }
+
+    const SAYINGS: [&str; 16] = [
+        "ok",
+        "error:9",
+        "ALARM:1",
+        "ALARM:3",
+        "Grbl 1.1h ['$' for help]",
+        "[MSG:Enabled]",
+        "[OPT:V,15,128]",
+        "[OPT:V,0,99999999999999999999]",
+        "[GC:G1 G54 G17 G21 G90 G94 M5 M9 T0 F0 S0]",
+        QUIET,
+        "<Run|MPos:1.000,2.000,3.000|Bf:3,40|FS:500,0|Ov:100,100,100>",
+        "<Hold:0|MPos:1.000,2.000,3.000|Bf:3,40|FS:0,0>",
+        "<Alarm|MPos:0.000,0.000,0.000|Bf:15,128|FS:0,0>",
+        "<Check|MPos:0.000,0.000,0.000|Bf:15,128|FS:0,0>",
+        "<Jog|MPos:0.000,0.000,0.000|Bf:999999,999999|FS:0,0>",
+        "[PRB:0.000,0.000,0.000:1]",
+    ];
+
+    fn command(at: usize) -> Command {
+        let by = [Some(1.0), None, Some(-2.5)];
+        match at % 12 {
+            0 => Command::Resume,
+            1 => Command::Reset,
+            2 => Command::Unlock,
+            3 => Command::Home { axes: None },
+            4 => Command::Jog { by, feed: 100.0, absolute: at.is_multiple_of(2) },
+            5 => Command::JogCancel,
+            6 => Command::Probe { by, feed: 10.0, lenient: false },
+            7 => Command::Zero { system: None, at: by },
+            8 => Command::Check { on: true },
+            9 => Command::Run { line: "G0 X1".into() },
+            10 => Command::Setting { number: 10, value: "1".into() },
+            _ => Command::Sleep,
+        }
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            2 => proptest::collection::vec(any::<u8>(), 0..40).prop_map(Step::Hear),
+            8 => (0..SAYINGS.len()).prop_map(Step::Say),
+            4 => Just(Step::Say(0)),
+            3 => (1..5_000_u64).prop_map(Step::Wait),
+            5 => (1..60_usize).prop_map(Step::Feed),
+            2 => any::<usize>().prop_map(Step::Obey),
+            1 => prop_oneof![Just(Stop::Hold), Just(Stop::Stop), Just(Stop::Abort)]
+                .prop_map(Step::Stop),
+            2 => any::<bool>().prop_map(Step::Begin),
+            1 => Just(Step::Finish),
+            1 => Just(Step::Cut),
+        ]
+    }
+
+    fn take(talk: &mut Talk, step: Step) {
+        match step {
+            Step::Hear(bytes) => talk.grbl.hear(talk.now, &bytes, &mut talk.out),
+            Step::Say(at) => talk.hear(SAYINGS[at]),
+            Step::Wait(ms) => talk.wait(ms),
+            Step::Feed(length) => {
+                if talk.grbl.appetite() > 0 {
+                    talk.feed(1, &format!("G1{}", "X".repeat(length)));
+                }
+            }
+            Step::Obey(at) => drop(talk.grbl.obey(talk.now, command(at), &mut talk.out)),
+            Step::Stop(how) => talk.grbl.stop(talk.now, how, &mut talk.out),
+            Step::Begin(dry_run) => {
+                drop(talk.grbl.begin(talk.now, Program { dry_run }, &mut talk.out));
+            }
+            Step::Finish => talk.grbl.finish(talk.now, &mut talk.out),
+            Step::Cut => {
+                talk.grbl.cut(talk.now, "test", &mut talk.out);
+                talk.grbl.greet(talk.now, &mut talk.out);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_happens_nothing_panics_and_every_program_ends_once(
+            known in any::<bool>(),
+            steps in proptest::collection::vec(step(), 0..80),
+        ) {
+            let mut talk = if known { Talk::connected() } else { Talk::new() };
+            let (mut begun, mut ended) = (0, 0);
+            for step in steps {
+                let begins = matches!(step, Step::Begin(_));
+                let ran = talk.grbl.program.is_some();
+                take(&mut talk, step);
+                begun += usize::from(begins && !ran && talk.grbl.program.is_some());
+                prop_assert!(talk.grbl.unanswered_bytes() <= talk.grbl.it.window().max(128));
+                let over = |event: &&Event| {
+                    matches!(event, Event::ProgramDone | Event::ProgramLost { .. })
+                };
+                ended += talk.take_events().iter().filter(over).count();
+            }
+            talk.grbl.cut(talk.now, "the end", &mut talk.out);
+            let over =
+                |event: &&Event| matches!(event, Event::ProgramDone | Event::ProgramLost { .. });
+            ended += talk.take_events().iter().filter(over).count();
+            prop_assert_eq!(begun, ended);
+        }
+
+        #[test]
+        fn every_line_is_sent_once_in_order_and_never_past_the_window(
+            lines in proptest::collection::vec("[A-Z0-9.]{1,79}", 1..120),
+            answers in proptest::collection::vec(1..9_usize, 1..60),
+        ) {
+            let mut talk = Talk::connected();
+            talk.begin(false);
+            let mut left = lines.iter();
+            let mut answers = answers.iter().cycle();
+            let (mut sent, mut unanswered) = (String::new(), std::collections::VecDeque::new());
+            loop {
+                while talk.grbl.appetite() > 0 {
+                    let Some(line) = left.next() else { break };
+                    talk.feed(1, line);
+                }
+                let (urgent, bytes) = talk.sent();
+                prop_assert!(urgent.is_empty());
+                unanswered.extend(bytes.split_inclusive('\n').map(str::len));
+                prop_assert!(unanswered.iter().sum::<usize>() <= 128);
+                sent += &bytes;
+                let count = *answers.next().expect("a cycle has no end");
+                if unanswered.is_empty() {
+                    break;
+                }
+                for _ in 0..count.min(unanswered.len()) {
+                    unanswered.pop_front();
+                    talk.hear("ok");
+                }
+            }
+            prop_assert_eq!(sent, lines.join("\n") + "\n");
+        }
+    }
 }

@@ -174,12 +174,11 @@ impl Grbl {
 
     /// `$G` after a tool change was answered: puts back what differs.
     pub(super) fn tool_change_ends(&mut self, heard: Option<Modal>) {
-        let position = self.sight.live.work_position;
         let Some(program) = &mut self.program else { return };
         let Stage::Returning(ask) = &program.stage else { return };
         if ask.touched {
             let modal = std::mem::take(&mut program.watch.modal);
-            program.watch.lose_track(position);
+            program.watch.lose_track();
             program.watch.modal = modal;
         }
         let lines = match (&ask.saved, &heard) {

@@ -91,10 +91,9 @@ pub fn options() -> Options {
     Options { keep_lines: true, ..Options::default() }
 }
 
-/// A program as the streamer gets it; the controller starts at the work position 0, 0, 0.
+/// A program as the streamer gets it.
 pub fn program(text: &str) -> Vec<ProgramLine> {
-    let modal = headstock_drivers::gcode::modal::Modal::default();
-    let mut reader = Reader::new(79).beginning(modal, [Some(0.0); 3], false);
+    let mut reader = Reader::new(79);
     let numbered = text.lines().enumerate();
     numbered
         .filter_map(|(at, raw)| reader.read(at as u64 + 1, raw.as_bytes()).expect("a good line"))
@@ -190,7 +189,17 @@ impl Bench {
 
     pub fn wait(&mut self, seconds: f64) {
         let end = self.seconds + seconds;
-        while self.step(end) {}
+        let mut steps = 0_u64;
+        while self.step(end) {
+            steps += 1;
+            assert!(
+                (steps as f64) < 1e6 + seconds * 1e6,
+                "no time passes: {:?} at {}, due {:?}",
+                self.device.next_event(),
+                self.seconds,
+                self.driver.deadline().map(|at| at - self.started),
+            );
+        }
     }
 
     pub fn until(&mut self, within_s: f64, what: &str, done: impl Fn(&Self) -> bool) {
@@ -247,7 +256,8 @@ impl Bench {
             self.seconds = end;
             return false;
         }
-        self.seconds = self.seconds.max(next);
+        // A scaled time may be rounded to just before the moment that it names.
+        self.seconds = self.seconds.max(next + 1e-9);
         if let Some((at, byte)) = self.sending.filter(|it| it.0 <= self.seconds) {
             self.sending = None;
             self.deliver(at, byte);

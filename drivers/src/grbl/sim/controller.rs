@@ -230,6 +230,11 @@ impl Controller {
         Counters { text: Vec::new(), ..self.counters }
     }
 
+    /// Its supply fails for a moment.
+    pub fn switch_off_and_on(&mut self) {
+        self.restart();
+    }
+
     /// The lines as read, if they are kept.
     pub fn lines(&self) -> &[String] {
         &self.counters.text
