@@ -8,10 +8,18 @@
 //! arrive while it waits share the next wait. After the journal has failed nothing is
 //! acknowledged any more, and `health` says so; the house then holds its machines.
 //!
+//! ```text
+//!  Ok <--- reserve laid again / disk full ---> LowSpace          either --- journal fails ---> Failed
+//! ```
+//!
 //! Invariants: numbers are dense; an entry is published only after it is durable; a reader that
 //! takes a snapshot and a subscription under one lock misses nothing and sees nothing twice.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+mod room;
+#[cfg(test)]
+mod tests;
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
@@ -19,6 +27,7 @@ use headstock_config::explain::{Explain, sentence};
 use headstock_config::ledger::{Changed, Entry, Fact, State};
 use tokio::sync::{broadcast, oneshot, watch};
 
+use self::room::Room;
 use crate::clock::now_ms;
 use crate::journal::{Barrier, Journal, ReadError, Reader, Stored, WriteError};
 use crate::store::Store;
@@ -30,6 +39,8 @@ const BATCH: usize = 256;
 /// How long a fact that nobody waits for may wait for company, so that a checkpoint a second
 /// does not cost a disk write of its own.
 const COMPANY: Duration = Duration::from_secs(1);
+/// How often the writer looks at the disk's room when nothing is written.
+const LOOK: Duration = Duration::from_secs(1);
 /// Entries that a slow listener may be behind before it reads the gap from the journal.
 const BEHIND: usize = 1024;
 
@@ -132,6 +143,15 @@ pub fn start(
     store: Store,
     state: State,
 ) -> (Handle, std::thread::JoinHandle<()>) {
+    start_with(journal, store, state, Room::new(room::AGAIN))
+}
+
+fn start_with(
+    journal: Journal,
+    store: Store,
+    state: State,
+    room: Room,
+) -> (Handle, std::thread::JoinHandle<()>) {
     let (writes, waiting) = sync_channel(WAITING);
     let shared = Arc::new(Shared {
         state: RwLock::new(state),
@@ -139,7 +159,7 @@ pub fn start(
         health: watch::Sender::new(Health::Ok),
         journal: journal.reader(),
     });
-    let writer = Writer { journal, store, shared: shared.clone() };
+    let writer = Writer { journal, store, room, shared: shared.clone() };
     let thread = std::thread::Builder::new()
         .name("ledger".into())
         .spawn(move || writer.live(&waiting))
@@ -217,35 +237,53 @@ impl Handle {
 struct Writer {
     journal: Journal,
     store: Store,
+    room: Room,
     shared: Arc<Shared>,
 }
 
 impl Writer {
     fn live(mut self, waiting: &Receiver<Message>) {
-        while let Ok(message) = waiting.recv() {
-            let mut askers = Vec::new();
-            let batch = gather(message, waiting, &mut askers);
-            if !batch.is_empty() {
-                self.step(batch);
-            }
-            for asker in askers {
-                // Whoever asked may have given up.
-                asker.send(()).ok();
+        loop {
+            match waiting.recv_timeout(LOOK) {
+                Ok(message) => self.go_round(message, waiting),
+                Err(RecvTimeoutError::Timeout) => self.look_at_room(),
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         self.store.close();
     }
 
+    fn go_round(&mut self, message: Message, waiting: &Receiver<Message>) {
+        let mut askers = Vec::new();
+        let batch = gather(message, waiting, &mut askers);
+        if !batch.is_empty() {
+            self.step(batch);
+        }
+        for asker in askers {
+            // Whoever asked may have given up.
+            asker.send(()).ok();
+        }
+    }
+
+    /// Says so when the disk has become full, and when there is room again.
+    fn look_at_room(&mut self) {
+        let low = self.room.low(Instant::now(), self.journal.space());
+        let news = match (*self.shared.health.borrow(), low) {
+            (Health::Ok, true) => Health::LowSpace,
+            (Health::LowSpace, false) => Health::Ok,
+            _ => return,
+        };
+        match news {
+            Health::Ok => tracing::info!("there is room on the disk again"),
+            _ => tracing::warn!("the disk is full; new jobs and files are refused"),
+        }
+        self.shared.health.send_replace(news);
+    }
+
     fn step(&mut self, batch: Vec<Write>) {
         let (entries, answers) = self.append_all(batch);
         let committed = self.journal.commit_all();
-        if self.journal.space().low() {
-            self.shared.health.send_if_modified(|health| {
-                let news = *health == Health::Ok;
-                *health = if news { Health::LowSpace } else { *health };
-                news
-            });
-        }
+        self.look_at_room();
         match committed {
             Ok(_) => self.publish(&entries),
             Err(error) => {

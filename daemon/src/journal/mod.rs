@@ -24,7 +24,7 @@ mod record;
 mod recover;
 mod segment;
 #[cfg(test)]
-mod simulated;
+pub(crate) mod simulated;
 mod space;
 #[cfg(test)]
 mod tests;

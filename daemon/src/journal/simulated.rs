@@ -21,7 +21,7 @@ const SECTOR: usize = 512;
 
 /// Cheap to clone: all clones are the same disk.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Simulated {
+pub(crate) struct Simulated {
     state: Arc<Mutex<State>>,
 }
 
@@ -83,7 +83,7 @@ impl Simulated {
         self.state().operations
     }
 
-    pub(super) fn set_capacity(&self, bytes: usize) {
+    pub(crate) fn set_capacity(&self, bytes: usize) {
         self.state().capacity = Some(bytes);
     }
 
