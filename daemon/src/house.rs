@@ -11,6 +11,7 @@
 //! Invariant: nothing is sent to a machine while the house opens but what its driver sends to
 //! find out how it is. A job that was under way is `interrupted` before any door opens.
 
+mod broken_off;
 mod service;
 mod watch;
 
@@ -21,8 +22,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use headstock_config::job::{Interruption, Job, JobEvent};
-use headstock_config::ledger::{Fact, State};
+use headstock_config::ledger::Fact;
 use headstock_config::machine::{Machine, Port};
 use headstock_config::settings::Settings;
 use headstock_drivers::grbl::sim::{self, Sim};
@@ -41,12 +41,6 @@ use crate::{ledger, machine, web};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A part of the house that has not been heard of for this long is stuck.
 const ALIVE: Duration = Duration::from_secs(8);
-/// The shortest line that a controller could be fed: what may have been sent after the last
-/// checkpoint of a house that was killed is bounded by the wire.
-const SHORTEST_LINE: u64 = 3;
-/// A checkpoint is at most this old, seconds: one a second, and one for the disk.
-const CHECKPOINT_AGE: u64 = 2;
-
 /// Where a house lives.
 #[derive(Clone, Debug)]
 pub struct Ground {
@@ -201,7 +195,7 @@ fn open_book(dir: &Path, settings: &Settings) -> Result<(ledger::Handle, JoinHan
     let (mut store, mut state) = Store::open(&dir.join("view"));
     store.catch_up(&mut state, &journal.reader())?;
     let clean = state.closed || state.applied == 0;
-    let broken_off = interruptions(&state, settings, clean);
+    let broken_off = broken_off::interruptions(&state, settings, clean);
     let (ledger, book) = ledger::start(journal, store, state);
     let version = env!("CARGO_PKG_VERSION").to_owned();
     note(&ledger, Fact::HouseOpened { version, clean })?;
@@ -215,32 +209,6 @@ fn note(ledger: &ledger::Handle, fact: Fact) -> Result<()> {
     tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(ledger.write(fact)))
         .context("the first entries cannot be written")?;
     Ok(())
-}
-
-fn interruptions(state: &State, settings: &Settings, clean: bool) -> Vec<Fact> {
-    let active = state.jobs.values().filter(|job| job.state.active());
-    active
-        .map(|job| Fact::Job {
-            job: job.id.clone(),
-            happened: JobEvent::Interrupted(interruption(job, settings, clean)),
-        })
-        .collect()
-}
-
-fn interruption(job: &Job, settings: &Settings, clean: bool) -> Interruption {
-    let declared = settings.machines.iter().find(|machine| machine.id == job.machine);
-    let per_second = declared.map_or(0, |machine| u64::from(machine.baud) / 10 / SHORTEST_LINE);
-    let last = job.checkpoint.clone().unwrap_or_default();
-    Interruption {
-        reason: if clean { "the house was closed" } else { "the box or the daemon restarted" }
-            .into(),
-        line_min: last.line.saturating_sub(machine::PLANNED),
-        line_max: last.sent_line + per_second * CHECKPOINT_AGE,
-        position: last.position,
-        work_offset: last.work_offset,
-        position_kept: false,
-        lines_acked: last.acked,
-    }
 }
 
 /// A pretend device is started for a `sim:` port, and its address put in its place. The address
