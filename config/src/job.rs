@@ -263,7 +263,30 @@ pub enum Decision {
     Resume,
 }
 
+/// The longest that a job goes on after its latest checkpoint: one a second, and one for the disk.
+const UNCHECKED_MS: u64 = 3_000;
+
 impl Job {
+    /// Milliseconds of work, holds left out; `None` before there is anything to tell.
+    ///
+    /// The box's clock may be set while a job runs (a Pi has none of its own and starts with a
+    /// wrong one), so what it says is only believed as far as it agrees with the latest
+    /// checkpoint, which counts by a clock that nobody sets.
+    pub fn worked_ms(&self) -> Option<u64> {
+        let checked = self.checkpoint.as_ref().map(|it| it.elapsed_ms);
+        let (Some(began), Some(ended)) = (self.started_ms, self.ended_ms) else { return checked };
+        let told = ended.checked_sub(began).map(|it| it.saturating_sub(self.held_ms));
+        match (checked, told) {
+            (Some(checked), Some(told))
+                if (checked..=checked.saturating_add(UNCHECKED_MS)).contains(&told) =>
+            {
+                Some(told)
+            }
+            (None, told) => told,
+            (checked, _) => checked,
+        }
+    }
+
     /// Folds one event in. Returns whether the table allows it.
     pub fn apply(&mut self, at_ms: u64, event: &JobEvent) -> bool {
         let Some(state) = self.state.after(event) else { return false };
@@ -312,5 +335,65 @@ impl Job {
             JobEvent::Note { by, text } => self.notes.push(format!("{by}: {text}")),
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job() -> Job {
+        Job {
+            id: "j1".into(),
+            machine: "mill".into(),
+            file: "f".into(),
+            file_name: "part.nc".into(),
+            by: "ada".into(),
+            state: JobState::Queued,
+            dry_run: false,
+            from_line: 1,
+            lines: 10,
+            lines_acked: 0,
+            estimate_s: 0.0,
+            queued_ms: 0,
+            started_ms: None,
+            ended_ms: None,
+            held_ms: 0,
+            held_since_ms: None,
+            reason: None,
+            interruption: None,
+            checkpoint: None,
+            follows: None,
+            followed_by: None,
+            notes: Vec::new(),
+            refused_lines: 0,
+        }
+    }
+
+    /// Runs a job from `began` to `ended` by the box's clock; by its own it had worked for
+    /// `checked` at its latest checkpoint, if it came to one.
+    fn worked(began: u64, checked: Option<u64>, ended: u64) -> Option<u64> {
+        let mut job = job();
+        job.apply(began, &JobEvent::Started { position: None, work_offset: None });
+        if let Some(elapsed_ms) = checked {
+            let checkpoint = Checkpoint { elapsed_ms, ..Checkpoint::default() };
+            job.apply(began, &JobEvent::Checkpoint(checkpoint));
+            assert_eq!(job.worked_ms(), checked, "while it runs");
+        }
+        job.apply(began + 100, &JobEvent::Held { reason: "feed hold".into() });
+        job.apply(began + 1100, &JobEvent::Resumed { by: "ada".into() });
+        job.apply(ended, &JobEvent::Completed { lines_acked: 10, refused_lines: 0 });
+        job.worked_ms()
+    }
+
+    #[test]
+    fn a_clock_that_is_set_while_a_job_runs_does_not_change_how_long_it_worked() {
+        const YEAR: u64 = 31_536_000_000;
+        assert_eq!(worked(YEAR, Some(60_000), YEAR + 61_500), Some(60_500));
+        assert_eq!(worked(0, Some(60_000), YEAR), Some(60_000), "set forward");
+        assert_eq!(worked(YEAR, Some(60_000), 5), Some(60_000), "set back");
+        assert_eq!(worked(YEAR, None, YEAR + 1_500), Some(500), "over before a checkpoint");
+        assert_eq!(worked(YEAR, None, 5), None, "nothing is known");
+        assert_eq!(job().worked_ms(), None);
     }
 }

@@ -131,8 +131,12 @@ fn job_view(job: &Job, live: Option<&Live>, now_ms: u64) -> JobView {
 /// The estimate at first; later more and more what the job's own pace says.
 fn time_left(job: &Job, share: f64, now_ms: u64) -> f64 {
     let planned = job.estimate_s * (1.0 - share);
-    let held = job.held_ms + job.held_since_ms.map_or(0, |since| now_ms.saturating_sub(since));
-    let elapsed = now_ms.saturating_sub(job.started_ms.unwrap_or(now_ms)).saturating_sub(held);
+    // The box's clock may be set meanwhile, so it counts only until the first checkpoint.
+    let by_clock = || {
+        let held = job.held_ms + job.held_since_ms.map_or(0, |since| now_ms.saturating_sub(since));
+        now_ms.saturating_sub(job.started_ms.unwrap_or(now_ms)).saturating_sub(held)
+    };
+    let elapsed = job.worked_ms().unwrap_or_else(by_clock);
     if share < SETTLED {
         return planned;
     }

@@ -100,12 +100,16 @@ fn state(view: &JobView) -> String {
     format!("{}{dry}", view.job.state.word())
 }
 
-/// From start to end, holds included; empty until both are known.
+/// From start to end, holds included; empty until it has ended.
 fn took(view: &JobView) -> String {
-    match (view.job.started_ms, view.job.ended_ms) {
-        (Some(began), Some(ended)) => duration(ended.saturating_sub(began) as f64 / 1e3),
+    match (view.job.ended_ms, view.job.worked_ms()) {
+        (Some(_), Some(worked)) => milliseconds(worked.saturating_add(view.job.held_ms)),
         _ => String::new(),
     }
+}
+
+fn milliseconds(ms: u64) -> String {
+    duration(ms as f64 / 1e3)
 }
 
 /// Everything about one job.
@@ -122,10 +126,8 @@ pub fn show(view: &JobView) -> String {
         ("began", job.started_ms.map(moment).unwrap_or_default()),
         ("ended", job.ended_ms.map(moment).unwrap_or_default()),
         ("took", took(view)),
-        (
-            "of it held",
-            if job.held_ms > 0 { duration(job.held_ms as f64 / 1e3) } else { String::new() },
-        ),
+        ("of it held", if job.held_ms > 0 { milliseconds(job.held_ms) } else { String::new() }),
+        ("worked", job.worked_ms().map(milliseconds).unwrap_or_default()),
         ("estimated", duration(job.estimate_s)),
         ("time left", view.time_left_s.map(duration).unwrap_or_default()),
         (
