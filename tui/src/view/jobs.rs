@@ -63,6 +63,8 @@ fn tail(view: &JobView) -> String {
         (JobState::Held | JobState::Interrupted | JobState::Failed | JobState::Cancelled, _) => {
             format!("{lines}{}", because(view))
         }
+        // It asks before its machine has come to rest.
+        (JobState::Running, _) if view.asks.is_some() => format!("{lines}{}", because(view)),
         (JobState::Running, Some(left)) => format!("{lines}, {} left", duration(left)),
         _ => lines,
     }
@@ -226,6 +228,8 @@ mod tests {
         assert_eq!(progress_plain(&view), "j12 held 42 %  1,852 of 4,410 lines, held by ada");
         view.asks = Some("M6 T2".into());
         assert_eq!(progress_plain(&view), "j12 held 42 %  1,852 of 4,410 lines, M6 T2");
+        view.job.state = JobState::Running;
+        assert_eq!(progress_plain(&view), "j12 running 42 %  1,852 of 4,410 lines, M6 T2");
     }
 
     #[test]
