@@ -148,6 +148,19 @@ pub struct TokenMade {
     pub token: String,
 }
 
+/// `GET /api/v1/auth/tokens` is an array of these: nothing from which a secret could be guessed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KnownToken {
+    /// Its name, as history shows it.
+    pub name: String,
+    /// What its bearer may do.
+    pub role: Role,
+    /// Milliseconds since 1970.
+    pub made_ms: u64,
+    /// Who made it.
+    pub by: String,
+}
+
 /// One message of `GET /api/v1/feed`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

@@ -86,6 +86,17 @@ pub enum Fact {
     },
 }
 
+impl Entry {
+    /// The entry as the doors show it: what only the box needs is left empty.
+    #[must_use]
+    pub fn for_people(mut self) -> Self {
+        if let Fact::TokenMade { token } = &mut self.fact {
+            token.digest.clear();
+        }
+        self
+    }
+}
+
 /// Everything that may be asked at the desk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]

@@ -1,7 +1,6 @@
 //! Tokens for REST over TCP.
 
-use headstock_config::api::{MakeToken, TokenMade};
-use headstock_config::ledger::Token;
+use headstock_config::api::{KnownToken, MakeToken, TokenMade};
 use headstock_tui::table::table;
 use headstock_tui::view::entries::role;
 use headstock_tui::words::moment;
@@ -21,7 +20,7 @@ pub(super) fn token(call: &Call, what: TokenVerb) -> Result<Exit, Trouble> {
             call.show(&made, |it| it.token.clone());
         }
         TokenVerb::List => {
-            let tokens: Vec<Token> = call.client.get("auth/tokens")?;
+            let tokens: Vec<KnownToken> = call.client.get("auth/tokens")?;
             call.show(&tokens[..], list);
         }
         TokenVerb::Revoke { name } => {
@@ -38,9 +37,10 @@ struct Revoked<'a> {
     revoked: &'a str,
 }
 
-fn list(tokens: &[Token]) -> String {
-    let row =
-        |it: &Token| [it.name.clone(), role(it.role).to_owned(), moment(it.made_ms), it.by.clone()];
+fn list(tokens: &[KnownToken]) -> String {
+    let row = |it: &KnownToken| {
+        [it.name.clone(), role(it.role).to_owned(), moment(it.made_ms), it.by.clone()]
+    };
     let rows: Vec<_> = tokens.iter().map(row).collect();
     table(["TOKEN", "ROLE", "MADE", "BY"], &rows)
 }

@@ -1,6 +1,6 @@
 //! Tokens: who may come in over the network.
 
-use headstock_config::api::{MakeToken, TokenMade};
+use headstock_config::api::{KnownToken, MakeToken, TokenMade};
 use headstock_config::ledger::{Fact, Request, Token};
 use headstock_config::people::{Person, Role};
 
@@ -49,12 +49,19 @@ impl Desk {
     }
 
     /// All tokens, for those who may make them.
-    pub fn tokens(&self, who: &Person) -> Result<Vec<Token>, Refused> {
+    pub fn tokens(&self, who: &Person) -> Result<Vec<KnownToken>, Refused> {
         let make = Request::MakeToken { name: String::new(), role: Role::Viewer };
         if !may(who.role, &make) {
             return Err(Refused::Forbidden { who: who.name.clone(), need: least(&make) });
         }
-        Ok(self.ledger().state().tokens.values().cloned().collect())
+        let state = self.ledger().state();
+        let known = |token: &Token| KnownToken {
+            name: token.name.clone(),
+            role: token.role,
+            made_ms: token.made_ms,
+            by: token.by.clone(),
+        };
+        Ok(state.tokens.values().map(known).collect())
     }
 
     /// Whose token this is.

@@ -1,6 +1,7 @@
 //! The book, page by page. A client asks on from the last number that it got; only an empty page
 //! is the end.
 
+use headstock_config::ledger::Entry;
 use serde::Deserialize;
 use warp::reply::Response;
 
@@ -22,5 +23,6 @@ pub(super) async fn events(ask: Asked) -> Result<Response, Failure> {
     let Wanted { after, limit } = ask.query()?;
     let limit = limit.unwrap_or(MOST).min(MOST);
     let read = ask.desk().ledger().read(after.saturating_add(1), limit).await;
-    Ok(shown(&read.map_err(Refused::from)?))
+    let entries = read.map_err(Refused::from)?.into_iter().map(Entry::for_people);
+    Ok(shown(&entries.collect::<Vec<_>>()))
 }

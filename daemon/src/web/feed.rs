@@ -182,7 +182,7 @@ impl Feed {
         if entry.number <= self.told {
             return Ok(());
         }
-        self.send(&FeedMessage::Entry { entry: entry.clone() }).await?;
+        self.send(&FeedMessage::Entry { entry: entry.clone().for_people() }).await?;
         self.told = entry.number;
         match &entry.fact {
             Fact::TokenRevoked { name } if *name == self.who.name => Err(End::Revoked),

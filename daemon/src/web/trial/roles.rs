@@ -91,6 +91,12 @@ async fn a_token_names_its_bearer_until_it_is_revoked() {
     let listed = trial.get("/api/v1/auth/tokens").await;
     assert_eq!(listed[0]["name"], "cam");
     assert!(!listed.to_string().contains(&token));
+    // Nor what it is known by.
+    super::super::openapi::tests::check("Token", &listed[0]);
+    let digest = blake3::hash(token.as_bytes()).to_hex().to_string();
+    for path in ["/api/v1/auth/tokens", "/api/v1/events"] {
+        assert!(!trial.get(path).await.to_string().contains(&digest), "{path}");
+    }
     trial.ask("DELETE", "/api/v1/auth/tokens/cam", "").await.with(204);
     assert_eq!(ask().await.refused(401), "web.unknown_token");
     let again = trial.ask("DELETE", "/api/v1/auth/tokens/cam", "").await;
