@@ -28,11 +28,14 @@ use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
+use warp::http::HeaderValue;
+use warp::http::header::SEC_WEBSOCKET_PROTOCOL;
 use warp::reply::{Reply, Response};
 use warp::ws::{Message, WebSocket};
 
 use super::ask::Asked;
 use super::error::Failure;
+use super::who;
 use crate::desk::{Desk, Snapshot};
 
 /// How long a client may take for one message.
@@ -72,7 +75,7 @@ enum End {
 
 pub(super) async fn open(ask: Asked) -> Result<Response, Failure> {
     let Wanted { after } = ask.query()?;
-    let Asked { hall, who, socket, .. } = ask;
+    let Asked { hall, who, headers, socket, .. } = ask;
     let socket = socket.ok_or(Failure::NotAWebSocket)?;
     let feeds = &hall.feeds;
     let seat = feeds.take().ok_or_else(|| Failure::Crowded(format!("{} feeds", feeds.all())))?;
@@ -88,7 +91,13 @@ pub(super) async fn open(ask: Asked) -> Result<Response, Failure> {
         feed.close(end, from_client).await;
         drop(seat);
     };
-    Ok(socket.max_message_size(HEARS).max_frame_size(HEARS).on_upgrade(upgraded).into_response())
+    let socket = socket.max_message_size(HEARS).max_frame_size(HEARS);
+    let mut answer = socket.on_upgrade(upgraded).into_response();
+    if who::subprotocol(&headers).is_some() {
+        let agreed = HeaderValue::from_static(who::BEARER);
+        answer.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, agreed);
+    }
+    Ok(answer)
 }
 
 /// Waits until the client leaves or falls silent. Pings are answered by being read.

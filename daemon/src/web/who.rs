@@ -2,6 +2,10 @@
 //!
 //! Over the network: whose token was shown. On the box's own socket: whose process it is, which
 //! the kernel knows; a token shown there counts instead, so that it can be tried out.
+//!
+//! A page in a browser cannot put a header into the request that opens a WebSocket, but it can name
+//! subprotocols: `new WebSocket(url, ["bearer", token])` shows its token that way. An address with
+//! a token in it would end up in logs and histories.
 
 use std::io;
 
@@ -9,10 +13,13 @@ use headstock_config::people::{Person, Role};
 use headstock_config::settings::People;
 use tokio::net::UnixStream;
 use warp::http::HeaderMap;
-use warp::http::header::AUTHORIZATION;
+use warp::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 
 use super::error::Failure;
 use crate::desk::Desk;
+
+/// The subprotocol behind which a token stands. A browser hangs up unless it is agreed to.
+pub(super) const BEARER: &str = "bearer";
 
 /// The far end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,14 +37,24 @@ pub(super) fn anybody() -> Person {
 
 /// The person who asks.
 pub(super) fn person(desk: &Desk, peer: &Peer, headers: &HeaderMap) -> Result<Person, Failure> {
-    match (headers.get(AUTHORIZATION), peer) {
-        (Some(said), _) => {
-            let token = said.to_str().ok().and_then(bearer).ok_or(Failure::NoToken)?;
-            desk.bearer(token).ok_or(Failure::UnknownToken)
+    let token = match (headers.get(AUTHORIZATION), subprotocol(headers)) {
+        (Some(said), _) => said.to_str().ok().and_then(bearer).ok_or(Failure::NoToken)?,
+        (None, Some(token)) => token,
+        (None, None) => {
+            return match peer {
+                Peer::User(person) => Ok(person.clone()),
+                Peer::Network => Err(Failure::NoToken),
+            };
         }
-        (None, Peer::User(person)) => Ok(person.clone()),
-        (None, Peer::Network) => Err(Failure::NoToken),
-    }
+    };
+    desk.bearer(token).ok_or(Failure::UnknownToken)
+}
+
+/// The token that stands behind the subprotocol [`BEARER`], if that is what is asked for.
+pub(super) fn subprotocol(headers: &HeaderMap) -> Option<&str> {
+    let mut said = headers.get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?.split(',').map(str::trim);
+    let token = said.by_ref().find(|it| *it == BEARER).and_then(|_| said.next())?;
+    (!token.is_empty()).then_some(token)
 }
 
 /// The token in an `Authorization` header (RFC 6750, 2.1).

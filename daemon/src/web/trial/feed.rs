@@ -8,7 +8,7 @@ use headstock_config::job::JobEvent;
 use headstock_config::ledger::Fact;
 use headstock_config::people::Role;
 use serde_json::{Value, json};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -196,5 +196,24 @@ impl Client {
                 return code;
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_in_a_browser_shows_its_token_as_a_subprotocol() {
+    let trial = Trial::open().await;
+    let token = trial.token("panel", Role::Viewer).await;
+    let open = async |said: &str| {
+        let stream = TcpStream::connect(trial.house.web).await.unwrap();
+        let mut request = "ws://box/api/v1/feed".into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", said.parse().unwrap());
+        tokio_tungstenite::client_async(request, stream).await
+    };
+    // A client refuses an answer that does not agree to a subprotocol that it asked for.
+    let (mut socket, answer) = open(&format!("bearer, {token}")).await.unwrap();
+    assert_eq!(answer.headers()["sec-websocket-protocol"], "bearer");
+    assert!(socket.next().await.unwrap().unwrap().is_text());
+    for wrong in ["bearer, guessed", "bearer", "chat"] {
+        assert!(open(wrong).await.is_err(), "{wrong}");
     }
 }
