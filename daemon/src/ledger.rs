@@ -24,13 +24,14 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use headstock_config::explain::{Explain, sentence};
-use headstock_config::ledger::{Changed, Entry, Fact, State};
+use headstock_config::job::Job;
+use headstock_config::ledger::{Changed, Entry, Fact, State, job_number};
 use tokio::sync::{broadcast, oneshot, watch};
 
 use self::room::Room;
 use crate::clock::now_ms;
 use crate::journal::{Barrier, Journal, ReadError, Reader, Stored, WriteError};
-use crate::store::Store;
+use crate::store::{History, Page, Store};
 
 /// Facts that may wait for the disk. A house with eight busy machines writes some ten a second.
 const WAITING: usize = 1024;
@@ -56,6 +57,7 @@ struct Shared {
     entries: broadcast::Sender<Arc<Entry>>,
     health: watch::Sender<Health>,
     journal: Reader,
+    history: History,
 }
 
 enum Message {
@@ -158,6 +160,7 @@ fn start_with(
         entries: broadcast::Sender::new(BEHIND),
         health: watch::Sender::new(Health::Ok),
         journal: journal.reader(),
+        history: store.history(),
     });
     let writer = Writer { journal, store, room, shared: shared.clone() };
     let thread = std::thread::Builder::new()
@@ -226,6 +229,39 @@ impl Handle {
             .map_err(|error| Error::Unreadable(sentence(&error)))?;
         let entries = stored.iter().map(|it| serde_json::from_slice(&it.body));
         entries.collect::<Result<_, _>>().map_err(|error| Error::Unreadable(error.to_string()))
+    }
+
+    /// Up to `limit` jobs with numbers below `before` (all of them if `None`) for which `wanted`
+    /// is true, newest first. Waits for the disk only if the state does not hold enough of them.
+    pub async fn jobs(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+        wanted: impl Fn(&Job) -> bool + Send + 'static,
+    ) -> Result<Vec<Job>, Error> {
+        let page = Page::of(&self.state(), before, limit, &wanted);
+        if page.whole() {
+            return Ok(page.jobs());
+        }
+        self.look_back(move |history| page.with(history, wanted).jobs()).await
+    }
+
+    /// The job with this id, however long it has been over.
+    pub async fn job(&self, id: &str) -> Result<Option<Job>, Error> {
+        let held = self.state().job(id).cloned();
+        match (held, job_number(id)) {
+            (None, Some(number)) => self.look_back(move |history| history.job(number)).await,
+            (held, _) => Ok(held),
+        }
+    }
+
+    async fn look_back<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&History) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let history = self.shared.history.clone();
+        let looked = tokio::task::spawn_blocking(move || look(&history)).await;
+        looked.map_err(|error| Error::Unreadable(error.to_string()))
     }
 
     /// Whether what is written stays written.

@@ -23,8 +23,8 @@ pub(super) fn job(call: &Call, what: JobVerb) -> Result<Exit, Trouble> {
             if watch { watch::job(call, &view.job.id) } else { Ok(Exit::Done) }
         }
         JobVerb::Check { machine, file } => check(call, &machine, &file),
-        JobVerb::List { machine, state, limit } => {
-            let jobs: Vec<JobView> = call.client.get(&list_path(machine, state, limit))?;
+        JobVerb::List { machine, state, limit, before } => {
+            let jobs: Vec<JobView> = call.client.get(&list_path(machine, state, limit, before))?;
             call.show(&jobs[..], view::jobs::list);
             Ok(Exit::Done)
         }
@@ -50,9 +50,14 @@ pub(super) fn path(job: &str) -> String {
     format!("jobs/{}", encoded(job))
 }
 
-fn list_path(machine: Option<String>, state: Option<String>, limit: u32) -> String {
+fn list_path(
+    machine: Option<String>,
+    state: Option<String>,
+    limit: u32,
+    before: Option<String>,
+) -> String {
     let mut path = format!("jobs?limit={limit}");
-    for (key, value) in [("machine", machine), ("state", state)] {
+    for (key, value) in [("machine", machine), ("state", state), ("before", before)] {
         if let Some(value) = value {
             path.push_str(&format!("&{key}={}", encoded(&value)));
         }
@@ -147,7 +152,7 @@ mod tests {
 
     #[test]
     fn filters_of_a_list_travel_encoded() {
-        let path = list_path(Some("mill 1".into()), Some("held".into()), 5);
-        assert_eq!(path, "jobs?limit=5&machine=mill%201&state=held");
+        let path = list_path(Some("mill 1".into()), Some("held".into()), 5, Some("j7".into()));
+        assert_eq!(path, "jobs?limit=5&machine=mill%201&state=held&before=j7");
     }
 }

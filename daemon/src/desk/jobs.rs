@@ -38,7 +38,14 @@ struct Order<'a> {
 }
 
 impl Desk {
-    /// The job with this id.
+    /// The job with this id, however long it has been over.
+    pub async fn find_job(&self, id: &str) -> Result<Job, Refused> {
+        let found = self.ledger().job(id).await?;
+        found.ok_or_else(|| Refused::UnknownJob(id.to_owned()))
+    }
+
+    /// The job with this id, unless it has been over for so long that it must be looked up on the
+    /// disk.
     pub fn job(&self, id: &str) -> Result<Job, Refused> {
         let state = self.ledger().state();
         state.job(id).cloned().ok_or_else(|| Refused::UnknownJob(id.to_owned()))
@@ -71,7 +78,7 @@ impl Desk {
 
     /// A queued job is started by a person.
     pub async fn start_queued(&self, who: &Person, id: &str) -> Result<Job, Refused> {
-        let job = self.job(id)?;
+        let job = self.find_job(id).await?;
         let request = Request::StartJob {
             machine: job.machine.clone(),
             file: job.file.clone(),
@@ -206,21 +213,21 @@ impl Desk {
 
     /// Rests a job.
     pub async fn hold_job(&self, who: &Person, id: &str) -> Result<Job, Refused> {
-        let job = self.active(id)?;
+        let job = self.active(id).await?;
         self.tell(who, &job.machine, Command::Hold).await?;
         self.job(id)
     }
 
     /// Lets a job go on.
     pub async fn resume_job(&self, who: &Person, id: &str) -> Result<Job, Refused> {
-        let job = self.active(id)?;
+        let job = self.active(id).await?;
         self.tell(who, &job.machine, Command::Resume).await?;
         self.job(id)
     }
 
     /// Gives a job up: the machine comes to rest, then is reset; position is kept.
     pub async fn cancel_job(&self, who: &Person, id: &str) -> Result<Job, Refused> {
-        let job = self.job(id)?;
+        let job = self.find_job(id).await?;
         let request = Request::CancelJob { job: id.to_owned() };
         match job.state {
             JobState::Queued => {
@@ -243,7 +250,7 @@ impl Desk {
 
     /// Adds a remark to a job.
     pub async fn note(&self, who: &Person, id: &str, text: &str) -> Result<Job, Refused> {
-        self.job(id)?;
+        self.find_job(id).await?;
         if text.trim().is_empty() || 2000 < text.len() {
             return Err(Refused::Words("a note has 1 to 2000 bytes".into()));
         }
@@ -251,14 +258,14 @@ impl Desk {
         self.book(who, request, async {
             let happened = JobEvent::Note { by: who.name.clone(), text: text.to_owned() };
             self.ledger().write(Fact::Job { job: id.to_owned(), happened }).await?;
-            self.job(id)
+            self.find_job(id).await
         })
         .await
     }
 
     /// A person decides an interrupted job.
     pub async fn decide(&self, who: &Person, id: &str, ask: Decide) -> Result<Outcome, Refused> {
-        self.job(id)?;
+        self.find_job(id).await?;
         let request = Request::Decide {
             job: id.to_owned(),
             decision: ask.decision,
@@ -267,7 +274,7 @@ impl Desk {
         };
         self.book(who, request, async {
             let _one_at_a_time = self.inner.starting.lock().await;
-            let job = self.job(id)?;
+            let job = self.find_job(id).await?;
             if job.state != JobState::Interrupted {
                 return Err(Refused::State { job: job.id, state: job.state });
             }
@@ -336,8 +343,9 @@ impl Desk {
         Ok(())
     }
 
-    fn active(&self, id: &str) -> Result<Job, Refused> {
-        let job = self.job(id)?;
+    /// A job that is under way is in memory: holding one waits for no disk.
+    async fn active(&self, id: &str) -> Result<Job, Refused> {
+        let job = self.find_job(id).await?;
         if job.state.active() {
             Ok(job)
         } else {

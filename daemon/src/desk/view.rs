@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use headstock_config::api::{Equipment, JobView};
 use headstock_config::job::{Job, JobState};
-use headstock_config::ledger::{Entry, State};
+use headstock_config::ledger::{Entry, State, job_number};
 use headstock_config::machine::Live;
 use tokio::sync::broadcast::Receiver;
 
@@ -40,16 +40,23 @@ impl Desk {
         Ok(equipment(&self.ledger().state(), machine))
     }
 
-    /// Jobs for which `wanted` is true, newest first, at most `limit`.
-    pub fn jobs(&self, limit: usize, wanted: impl Fn(&Job) -> bool) -> Vec<JobView> {
-        let state = self.ledger().state();
-        let newest = state.jobs.values().rev().filter(|job| wanted(job)).take(limit);
-        newest.map(|job| self.look_at(job)).collect()
+    /// Jobs for which `wanted` is true, newest first, at most `limit`; only those before the job
+    /// with the id `before`, if one is given.
+    pub async fn jobs(
+        &self,
+        before: Option<&str>,
+        limit: usize,
+        wanted: impl Fn(&Job) -> bool + Send + 'static,
+    ) -> Result<Vec<JobView>, Refused> {
+        let number = |id| job_number(id).ok_or_else(|| Refused::UnknownJob(id.to_owned()));
+        let before = before.map(number).transpose()?;
+        let jobs = self.ledger().jobs(before, limit, wanted).await?;
+        Ok(jobs.iter().map(|job| self.look_at(job)).collect())
     }
 
     /// One job.
-    pub fn one_job(&self, id: &str) -> Result<JobView, Refused> {
-        Ok(self.look_at(&self.job(id)?))
+    pub async fn one_job(&self, id: &str) -> Result<JobView, Refused> {
+        Ok(self.look_at(&self.find_job(id).await?))
     }
 
     /// A job with what its machine says at this moment.

@@ -66,6 +66,8 @@ fn completed_on(desk: &Desk, entry: &Entry) -> Option<String> {
 }
 
 fn last_completed(desk: &Desk, machine: &str) -> bool {
-    let over = desk.jobs(1, |job| job.machine == machine && job.state.over());
-    over.first().is_some_and(|view| view.job.state == JobState::Completed)
+    let state = desk.ledger().state();
+    let mut newest = state.jobs.values().rev();
+    let over = newest.find(|job| job.machine == machine && job.state.over());
+    over.is_some_and(|job| job.state == JobState::Completed)
 }

@@ -16,6 +16,7 @@
 
 mod fold;
 mod guard;
+mod history;
 mod keys;
 #[cfg(test)]
 mod tests;
@@ -23,13 +24,13 @@ mod view;
 
 use std::path::Path;
 
-use headstock_config::job::Job;
 use headstock_config::ledger::{Changed, Entry, Fact, State, job_number};
 
 pub use crate::store::fold::{FoldError, digest, self_test};
+pub use crate::store::history::{History, Page};
 use crate::store::view::View;
 
-/// Finished jobs that a [`State`] holds; older ones are read with [`Store::jobs`].
+/// Finished jobs that a [`State`] holds; older ones are read from a [`History`].
 pub const FINISHED_JOBS: usize = 500;
 
 /// The view on disk; without one if none could be opened, and then everything is in memory only.
@@ -55,7 +56,7 @@ impl Store {
         if let Fact::Job { job, .. } = &entry.fact
             && let Some(number) = job_number(job)
             && !state.jobs.contains_key(&number)
-            && let Some(job) = self.view.as_ref().and_then(|it| it.job(number))
+            && let Some(job) = self.history().job(number)
         {
             state.jobs.insert(number, job);
         }
@@ -83,23 +84,9 @@ impl Store {
         }
     }
 
-    /// Up to `limit` jobs with numbers below `before` (all of them if `None`), newest first.
-    pub fn jobs(&self, state: &State, before: Option<u64>, limit: usize) -> Vec<Job> {
-        let before = before.unwrap_or(u64::MAX);
-        let stored = self.view.iter().flat_map(|it| it.finished(before));
-        let older = stored.filter(|(number, _)| !state.jobs.contains_key(number)).take(limit);
-        let held = state.jobs.range(..before).rev().take(limit);
-        let mut all: Vec<(u64, Job)> = held.map(|(number, job)| (*number, job.clone())).collect();
-        all.extend(older);
-        all.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
-        all.into_iter().take(limit).map(|(_, job)| job).collect()
-    }
-
-    /// One job, old or new.
-    pub fn job(&self, state: &State, id: &str) -> Option<Job> {
-        let number = job_number(id)?;
-        let held = state.jobs.get(&number).cloned();
-        held.or_else(|| self.view.as_ref()?.job(number))
+    /// Jobs that have been over for long, to be read beside this.
+    pub fn history(&self) -> History {
+        self.view.as_ref().map(View::history).unwrap_or_default()
     }
 
     /// Waits until everything has been handed to the disk. For an end in order.
@@ -112,8 +99,13 @@ impl Store {
 
 /// Lets go of all finished jobs but the newest [`FINISHED_JOBS`].
 fn trim(state: &mut State) {
-    let finished = || state.jobs.iter().filter(|(_, job)| job.state.over());
-    if let Some(oldest) = finished().map(|(number, _)| *number).rev().nth(FINISHED_JOBS - 1) {
+    if let Some(oldest) = oldest_held(state) {
         state.jobs.retain(|number, job| !job.state.over() || *number >= oldest);
     }
+}
+
+/// The number of the oldest finished job that a state need hold; `None` while it holds all.
+fn oldest_held(state: &State) -> Option<u64> {
+    let finished = state.jobs.iter().rev().filter(|(_, job)| job.state.over());
+    finished.map(|(number, _)| *number).nth(FINISHED_JOBS - 1)
 }

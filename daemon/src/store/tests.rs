@@ -138,7 +138,7 @@ fn what_is_loaded_is_what_the_journal_says() {
     }
     let whole = fold_all(&entries);
     for (number, job) in &whole.jobs {
-        assert_eq!(store.job(&state, &format!("j{number}")).as_ref(), Some(job));
+        assert_eq!(store.history().job(*number).as_ref(), Some(job));
     }
     let mut trimmed = whole.clone();
     trim(&mut trimmed);
@@ -160,15 +160,36 @@ fn history_is_listed_newest_first_across_memory_and_disk() {
     let whole = fold_all(&write(&mut journal, &book()));
     let (mut store, mut state) = Store::open(&folder.path().join("state"));
     store.catch_up(&mut state, &journal.reader()).unwrap();
-    let (mut before, mut listed) = (None, Vec::new());
-    loop {
-        let page = store.jobs(&state, before, 64);
-        let Some(last) = page.last() else { break };
-        before = headstock_config::ledger::job_number(&last.id);
-        listed.extend(page);
-    }
-    listed.reverse();
-    assert_eq!(listed, whole.jobs.into_values().collect::<Vec<_>>());
+    let list = |wanted: &dyn Fn(&Job) -> bool| {
+        let (mut before, mut listed) = (None, Vec::new());
+        loop {
+            let page = Page::of(&state, before, 64, wanted).with(&store.history(), wanted).jobs();
+            let Some(last) = page.last() else { break };
+            before = headstock_config::ledger::job_number(&last.id);
+            listed.extend(page);
+        }
+        listed.reverse();
+        listed
+    };
+    let all: Vec<Job> = whole.jobs.into_values().collect();
+    assert_eq!(list(&|_| true), all);
+    let of_one = |job: &Job| job.machine == "mill1" && job.state == JobState::Completed;
+    assert_eq!(list(&of_one), all.into_iter().filter(of_one).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_disk_is_asked_only_for_what_may_be_there() {
+    let over = |number| Job { state: JobState::Completed, ..*job(number) };
+    let jobs = (1..=400).map(|number| (number, over(number))).collect();
+    let mut state = State { jobs, ..State::default() };
+    assert!(Page::of(&state, None, 1000, |_| true).whole(), "nothing has been let go");
+    state.jobs = (1000..1600).map(|number| (number, over(number))).collect();
+    state.jobs.insert(7, *job(7));
+    trim(&mut state);
+    assert!(Page::of(&state, None, 100, |_| true).whole(), "newer ones are enough");
+    assert!(!Page::of(&state, None, 1000, |_| true).whole());
+    assert!(!Page::of(&state, Some(1100), 1, |_| true).whole(), "one between 7 and 1100");
+    assert!(!Page::of(&state, None, 1, |job| !job.state.over()).whole(), "and below 7");
 }
 
 #[test]

@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
-use headstock_config::job::Job;
 use headstock_config::ledger::{Changed, State};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sled::{Batch, Db};
 
-use crate::store::FINISHED_JOBS;
 use crate::store::keys::{self, DONE, FILE, HOUSE, JOB, MACHINE, TOKEN};
+use crate::store::{FINISHED_JOBS, History};
 
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -135,21 +134,9 @@ impl View {
         Ok(())
     }
 
-    /// A job, if it is there and can be read.
-    pub(super) fn job(&self, number: u64) -> Option<Job> {
-        let get = |prefix| self.db.get(keys::numbered(prefix, number)).ok().flatten();
-        let value = get(DONE).or_else(|| get(JOB))?;
-        serde_json::from_slice(&value).ok()
-    }
-
-    /// Finished jobs with numbers below `before`, newest first.
-    pub(super) fn finished(&self, before: u64) -> impl Iterator<Item = (u64, Job)> {
-        let range = keys::numbered(DONE, 0)..keys::numbered(DONE, before);
-        self.db.range(range).rev().filter_map(|pair| {
-            let (key, value) = pair.ok()?;
-            let number = std::str::from_utf8(&key).ok()?.strip_prefix(DONE)?.parse().ok()?;
-            Some((number, serde_json::from_slice(&value).ok()?))
-        })
+    /// What is stored of jobs.
+    pub(super) fn history(&self) -> History {
+        History::of(&self.db)
     }
 
     /// Hands everything to the system.

@@ -20,6 +20,7 @@ struct Wanted {
     machine: Option<String>,
     state: Option<JobState>,
     limit: Option<usize>,
+    before: Option<String>,
 }
 
 /// Body of `POST /api/v1/jobs/{id}/notes`.
@@ -30,16 +31,17 @@ struct Note {
 }
 
 pub(super) async fn some(ask: Asked) -> Result<Response, Failure> {
-    let Wanted { machine, state, limit } = ask.query()?;
-    let jobs = ask.desk().jobs(limit.unwrap_or(USUAL).min(MOST), |job| {
+    let Wanted { machine, state, limit, before } = ask.query()?;
+    let wanted = move |job: &Job| {
         machine.as_ref().is_none_or(|it| *it == job.machine)
             && state.is_none_or(|it| it == job.state)
-    });
-    Ok(shown(&jobs))
+    };
+    let limit = limit.unwrap_or(USUAL).min(MOST);
+    Ok(shown(&ask.desk().jobs(before.as_deref(), limit, wanted).await?))
 }
 
 pub(super) async fn one(ask: Asked) -> Result<Response, Failure> {
-    Ok(shown(&ask.desk().one_job(ask.name())?))
+    Ok(shown(&ask.desk().one_job(ask.name()).await?))
 }
 
 pub(super) async fn start(mut ask: Asked) -> Result<Response, Failure> {
@@ -75,7 +77,7 @@ pub(super) async fn decide(mut ask: Asked) -> Result<Response, Failure> {
         Outcome::Decided(next) => (next, None),
         Outcome::Preview(lines) => (None, Some(lines)),
     };
-    let job = ask.desk().one_job(ask.name())?;
+    let job = ask.desk().one_job(ask.name()).await?;
     Ok(shown(&Decided { job, next, preview }))
 }
 

@@ -152,6 +152,7 @@ pub(super) const ROUTES: &[Route] = &[
             ("machine", "Only jobs of this machine"),
             ("state", "Only jobs in this state"),
             ("limit", "At most so many; 100 unless told, 1000 at most"),
+            ("before", "Only jobs older than the one with this id"),
         ])
         .gives(200, "[JobView]"),
     route!(POST "/api/v1/jobs", RUN, "Check a file against a machine, then run it there or queue it", jobs::start)

@@ -71,6 +71,9 @@ pub enum JobVerb {
         /// At most so many
         #[arg(long, default_value_t = 100)]
         limit: u32,
+        /// Only those older than this job
+        #[arg(long, value_name = "JOB")]
+        before: Option<String>,
     },
     /// Show everything about a job
     Show {
