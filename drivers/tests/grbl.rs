@@ -476,3 +476,52 @@ fn a_controller_that_restarts_by_itself_does_not_carry_out_what_was_on_the_wire(
     bench.take_events();
     assert_eq!(bench.run("G21G90\nG1X2F600\n"), Event::ProgramDone);
 }
+
+#[test]
+fn check_mode_by_hand_is_left_by_a_restart_that_was_asked_for() {
+    let mut bench = Bench::connected(options());
+    bench.obey(Command::Check { on: true }).unwrap();
+    bench.until_mode(Mode::Checking);
+    bench.obey(run("G1 X100 F500")).unwrap();
+    bench.wait(1.0);
+    bench.obey(Command::Check { on: false }).unwrap();
+    bench.until_mode(Mode::Idle);
+    bench.wait(1.0);
+    assert!(bench.events.contains(&Event::Restarted { asked: true }));
+    assert!(!bench.events.contains(&Event::Restarted { asked: false }));
+    assert_eq!(bench.position(), [0.0; 3]);
+}
+
+#[test]
+fn a_failed_probe_leaves_no_lines_behind() {
+    let probe_plane = None;
+    let mut bench = Bench::connected(Options { probe_plane, ..options() });
+    let by = [None, None, Some(-2.0)];
+    bench.obey(Command::Probe { by, feed: 300.0, lenient: false }).unwrap();
+    bench.until_mode(Mode::Alarm);
+    bench.wait(2.0);
+    let failed = bench.events.iter().any(|event| matches!(event, Event::CommandFailed { .. }));
+    assert!(!failed, "{:?}", bench.events);
+    bench.obey(Command::Unlock).unwrap();
+    bench.until_mode(Mode::Idle);
+}
+
+#[test]
+fn a_hold_right_after_a_resume_is_not_taken_for_lifted() {
+    let mut bench = Bench::connected(options());
+    bench.start(SQUARE);
+    bench.until(5.0, "motion", |it| it.position()[0] > 12.0);
+    for turn in 0..20 {
+        bench.stop(Stop::Hold);
+        bench.until_mode(Mode::Held);
+        bench.wait(0.013 * f64::from(turn));
+        bench.obey(Command::Resume).unwrap();
+        bench.wait(0.003 * f64::from(turn % 5));
+        bench.stop(Stop::Hold);
+        bench.wait(1.0);
+        assert_eq!(bench.driver.live().mode, Mode::Held, "turn {turn}");
+        bench.obey(Command::Resume).unwrap();
+        bench.wait(0.05);
+    }
+    assert_eq!(bench.ended(60.0), Event::ProgramDone);
+}

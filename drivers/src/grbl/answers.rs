@@ -13,19 +13,14 @@ use headstock_config::event::{Cause, Check, Event};
 use super::Grbl;
 use super::integrity::Finding;
 use super::modal::Modal;
-use super::poll::{HOMING, SILENCE};
-use super::program::extra_answer;
 use super::protocol::{self, Reply, Report, State};
 use super::stream::What;
+use super::verify::extra_answer;
 use super::words;
 use crate::Outbox;
 
 /// Longer lines are no controller's; what came of one is dropped.
 const LONGEST: usize = 512;
-/// Rest with an answer missing for this long, plus what the line itself may take.
-const MISSING: Duration = Duration::from_secs(1);
-/// Without traffic for this long, every byte must have arrived.
-const SETTLED: Duration = Duration::from_millis(350);
 /// Answers to what was on the wire when a controller started come within this time.
 const STRAY: Duration = Duration::from_millis(300);
 /// Messages passed on within ten seconds; a chatty controller shall not fill the journal.
@@ -144,6 +139,9 @@ impl Grbl {
         self.overrides.clear();
         self.jogs.clear();
         self.hold.clear();
+        if self.is_known() {
+            self.errands.clear();
+        }
         out.events.push_back(Event::Alarm(alarm));
         if !kept {
             self.doubt(&means);
@@ -156,7 +154,10 @@ impl Grbl {
     fn greeted(&mut self, now: Instant, text: &str, out: &mut Outbox) {
         self.it.take_banner(text);
         let fresh = self.sight.reports == 0 || !self.is_known() && self.stopping.is_none();
-        let ours = self.stop_heard_banner(now, out) || self.program_heard_banner(now);
+        let ours = self.stop_heard_banner(now, out)
+            || self.program_heard_banner(now)
+            || self.restart_expected;
+        self.restart_expected = false;
         if !ours && !fresh && self.stopping.is_none() {
             self.settle_after_restart(now, out);
         }
@@ -213,81 +214,6 @@ impl Grbl {
             let expected = "`ok` or `error:` and a number".into();
             let found = format!("`{}`", text.escape_debug());
             self.mismatch(now, Finding { check: Check::Garbled, expected, found }, out);
-        }
-    }
-
-    /// Every byte that was sent must have arrived.
-    pub(super) fn is_settled(&self, now: Instant) -> bool {
-        self.stream.last_traffic().is_none_or(|then| SETTLED <= now - then)
-    }
-
-    /// The machine rests, nothing travels, and yet a line has no answer.
-    fn look_for_missing_answer(&mut self, now: Instant, out: &mut Outbox) {
-        let plain = matches!(self.sight.state, State::Idle | State::Check | State::Alarm);
-        let rests = plain && self.sight.at_rest(self.it.quiet_planner) && self.homing.is_none();
-        let long_ago = self.stream.last_traffic().is_some_and(|then| self.patience() < now - then);
-        if self.stream.is_empty() || !rests || !long_ago || self.stopping.is_some() {
-            self.answer_missing = 0;
-            return;
-        }
-        self.answer_missing += 1;
-        if 2 <= self.answer_missing {
-            self.answer_missing = 0;
-            self.answer_lost(now, out);
-        }
-    }
-
-    /// How long the line being worked on may take without moving anything.
-    fn patience(&self) -> Duration {
-        let dwell_s = match self.stream.iter().next() {
-            Some(What::Program(sent)) => {
-                let spindle = if sent.drains && !self.it.buffer_exact { 10.0 } else { 0.0 };
-                sent.point.dwell_s + spindle
-            }
-            Some(What::Errand(errand)) => Modal::default().take(&errand.text).dwell_s,
-            _ => 0.0,
-        };
-        MISSING + Duration::from_secs_f64(dwell_s.clamp(0.0, 86_400.0))
-    }
-
-    fn answer_lost(&mut self, now: Instant, out: &mut Outbox) {
-        let head = match self.stream.iter().next() {
-            Some(What::Program(sent)) => sent.text.clone(),
-            Some(What::Errand(errand)) => errand.text.clone(),
-            Some(What::Jog(line)) => line.clone(),
-            Some(What::Stale) | None => String::new(),
-        };
-        if self.program.is_some() {
-            let expected = format!("an answer to `{head}`");
-            let found = "none, with the machine at rest".into();
-            return self.mismatch(now, Finding { check: Check::LostAnswer, expected, found }, out);
-        }
-        self.stream.clear();
-        self.dirty = true;
-        if self.is_known() {
-            self.command_failed(head, None, out);
-        } else {
-            self.introduction_stuck(now);
-        }
-    }
-
-    /// Reports that were asked for do not come.
-    pub(super) fn notice_silence(&mut self, now: Instant, out: &mut Outbox) {
-        self.tell_of_silence(now, out);
-        let homing = self.homing.is_some_and(|since| now < since + HOMING);
-        let silent = SILENCE < self.poll.silence(now) && self.sight.reports > 0;
-        if !silent || homing || self.locked_silent || self.silent {
-            return;
-        }
-        self.silent = true;
-        self.homing = None;
-        let reason = "the controller does not answer any more".to_owned();
-        let stops = self.stopping.is_some();
-        if self.program.is_some() {
-            self.lose_program(Cause::Link, reason, false, out);
-            self.halt_when_back(now, out);
-        } else if !stops {
-            self.answer_missing = 0;
         }
     }
 }

@@ -94,6 +94,7 @@ impl Grbl {
             self.homing = Some(now);
             self.home_failed = false;
         }
+        self.restart_expected = errand.text == "$C" && self.sight.state == State::Check;
         self.heard_modal = None;
         self.heard_damage = false;
         let text = errand.text.clone();
@@ -108,6 +109,7 @@ impl Grbl {
         refused: Option<u16>,
         out: &mut Outbox,
     ) {
+        self.restart_expected &= refused.is_none();
         match (errand.why, refused) {
             (Why::Guard | Why::Settings | Why::Offsets, _) => self.introduction_went_on(),
             (Why::Info, refused) => {

@@ -17,6 +17,7 @@ mod answers;
 mod commands;
 pub mod dialect;
 mod errand;
+mod hold;
 mod integrity;
 mod introduce;
 mod jog;
@@ -26,6 +27,7 @@ mod overrides;
 mod poll;
 mod program;
 pub mod protocol;
+mod silence;
 pub mod sim;
 mod status;
 mod stop;
@@ -33,6 +35,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod toolchange;
+mod verify;
 mod window;
 pub mod words;
 
@@ -45,6 +48,7 @@ use headstock_config::machine::{HoldMeans, Live, Machine, Mode, OnError, Progres
 
 use self::dialect::Capabilities;
 use self::errand::Errand;
+use self::hold::Hold;
 use self::introduce::Introduction;
 use self::jog::Jogs;
 use self::modal::Modal;
@@ -52,7 +56,7 @@ use self::overrides::Overrides;
 use self::poll::Poll;
 use self::program::Running;
 use self::status::Sight;
-use self::stop::{FEED_HOLD, Hold, Stopping};
+use self::stop::{FEED_HOLD, Stopping};
 use self::stream::Stream;
 use crate::gcode::ProgramLine;
 use crate::{Driver, Outbox, Program, Refusal};
@@ -92,6 +96,8 @@ pub struct Grbl {
     lock_lost_position: bool,
     /// It should answer and does not.
     silent: bool,
+    /// Check mode is being left, which ends in a restart of the controller.
+    restart_expected: bool,
     /// Half a line may stand in its line buffer.
     dirty: bool,
     /// Reports in a row that showed rest with an answer missing.
@@ -150,6 +156,7 @@ impl Grbl {
             locked_silent: false,
             lock_lost_position: false,
             silent: false,
+            restart_expected: false,
             dirty: false,
             answer_missing: 0,
             shown: Mode::Offline,

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use headstock_config::command::Stop;
 use headstock_config::event::{Cause, Event};
-use headstock_config::machine::{HoldMeans, Mode, StopMeans, Xyz};
+use headstock_config::machine::{Mode, StopMeans, Xyz};
 
 use super::Grbl;
 use super::protocol::State;
@@ -27,7 +27,6 @@ use crate::Outbox;
 pub(super) const RESET: u8 = 0x18;
 pub(super) const FEED_HOLD: u8 = b'!';
 pub(super) const CYCLE_START: u8 = b'~';
-const DOOR: u8 = 0x84;
 
 /// Slowing down without coming nearer to rest for so long means that it never will.
 const STUCK: Duration = Duration::from_secs(10);
@@ -92,29 +91,6 @@ impl Stopping {
     }
 }
 
-/// A wish to rest without losing the program.
-#[derive(Debug, Default)]
-pub(super) struct Hold {
-    wanted: bool,
-    reached: bool,
-    door: bool,
-}
-
-impl Hold {
-    pub(super) fn is_pending(&self) -> bool {
-        self.wanted && !self.reached
-    }
-
-    /// The door states come from our own hold, not from a door.
-    pub(super) fn is_door(&self) -> bool {
-        self.wanted && self.door
-    }
-
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
 /// A reset empties the controller's receive buffer, half a line included. What still waits here
 /// must not follow it: it would be carried out after the stop.
 fn reset_now(out: &mut Outbox) {
@@ -136,22 +112,6 @@ impl Grbl {
         }
     }
 
-    /// Slows down to a rest that the program survives.
-    pub(super) fn hold_motion(&mut self, now: Instant, out: &mut Outbox) {
-        self.hold.wanted = true;
-        self.hold.reached = false;
-        self.hold.door = self.setup.hold == HoldMeans::Door;
-        self.jogs.hold();
-        if let Some(program) = &mut self.program {
-            program.paused = true;
-        }
-        self.poll.ask(now, &[self.hold_byte()], out);
-    }
-
-    fn hold_byte(&self) -> u8 {
-        if self.hold.door { DOOR } else { FEED_HOLD }
-    }
-
     /// Feed hold, rest, reset.
     pub(super) fn halt(&mut self, now: Instant, reason: Reason, out: &mut Outbox) {
         if self.cannot_slow_down() {
@@ -163,6 +123,8 @@ impl Grbl {
             self.begin_stopping(Phase::Slowing { progress: now, at, reports });
         }
         self.join_stopping(reason);
+        // What the link has not taken yet would only be thrown away by the reset.
+        out.bytes.clear();
         if self.stopping.as_ref().is_some_and(Stopping::slows) {
             self.poll.ask(now, &[FEED_HOLD], out);
         }
@@ -314,28 +276,6 @@ impl Grbl {
                 self.conclude(out);
             }
             _ => (),
-        }
-    }
-
-    /// Repeats a hold that had no effect, and takes note of one that was lifted at the machine.
-    fn hold_saw(&mut self, now: Instant, out: &mut Outbox) {
-        if !self.hold.wanted {
-            return;
-        }
-        let done = self.sight.at_rest(self.it.quiet_planner);
-        let runs = matches!(self.sight.state, State::Run);
-        if self.hold.reached && runs {
-            // Somebody pressed cycle start at the machine.
-            self.hold.clear();
-            if let Some(program) = &mut self.program {
-                program.paused = false;
-            }
-        } else if done && (self.stream.is_empty() || self.sight.state != State::Idle) {
-            self.hold.reached = true;
-            let nothing_held = self.sight.state == State::Idle && self.program.is_none();
-            self.hold.wanted &= !nothing_held;
-        } else if runs {
-            self.poll.ask(now, &[self.hold_byte()], out);
         }
     }
 
