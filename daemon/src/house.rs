@@ -72,7 +72,17 @@ pub struct House {
 impl House {
     /// Opens a house, or says which part of it could not be opened.
     pub async fn open(ground: Ground) -> Result<Self> {
+        Self::open_recorded(ground, None).await
+    }
+
+    /// The same, with every byte between machines and house written down in the folder `traces`.
+    pub async fn open_recorded(ground: Ground, traces: Option<PathBuf>) -> Result<Self> {
         let opened = Instant::now();
+        if let Some(folder) = &traces {
+            std::fs::create_dir_all(folder).with_context(|| {
+                format!("cannot make the folder for traces {}", folder.display())
+            })?;
+        }
         let Ground { settings, state_dir, socket } = ground;
         std::fs::create_dir_all(&state_dir)
             .with_context(|| format!("cannot make the state folder {}", state_dir.display()))?;
@@ -92,7 +102,8 @@ impl House {
             let driver =
                 (kind.context("the configuration names only known drivers")?.build)(&declared);
             let closing = machines_closing.clone();
-            let (handle, thread) = machine::start(declared, driver, ledger.clone(), closing)?;
+            let (handle, thread) =
+                machine::start(declared, driver, ledger.clone(), closing, traces.clone())?;
             handles.insert(id.clone(), handle);
             threads.push((id, thread));
         }

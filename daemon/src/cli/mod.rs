@@ -27,6 +27,7 @@ mod signals;
 mod sim;
 mod socket;
 mod tokens;
+mod traces;
 mod trouble;
 mod watch;
 
@@ -68,6 +69,7 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Config { what } => config::config(&what, common.config.as_deref(), common.json),
         Verb::Doctor => doctor::doctor(&common),
         Verb::Journal { what } => journal::journal(what, &common),
+        Verb::Trace { what } => traces::trace(&what, common.json),
         Verb::Demo(words) => demo::demo(&words, common.json),
         Verb::Sim { what } => sim::sim(what, common.json),
         Verb::Completions { shell } => {

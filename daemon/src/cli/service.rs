@@ -14,7 +14,8 @@ use crate::journal;
 pub(super) fn daemon(words: DaemonWords, common: &Common) -> Result<Exit, Trouble> {
     let file = Surroundings::of_this_process().config_file(common.config.as_deref());
     config::read(&file)?;
-    let args = DaemonArgs { config: common.config.clone(), state_dir: words.state_dir };
+    let DaemonWords { state_dir, trace } = words;
+    let args = DaemonArgs { config: common.config.clone(), state_dir, traces: trace };
     house::run(&args).map(|()| Exit::Done).map_err(|error| {
         explained::<NoPlace>(&error, Exit::WrongWords)
             .or_else(|| explained::<journal::OpenError>(&error, Exit::Failed))

@@ -31,13 +31,15 @@ pub struct DaemonArgs {
     pub config: Option<PathBuf>,
     /// `--state-dir`.
     pub state_dir: Option<PathBuf>,
+    /// `--trace`.
+    pub traces: Option<PathBuf>,
 }
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(args: &DaemonArgs) -> Result<()> {
     let ground = ground(args)?;
     let runtime = runtime()?;
-    let result = runtime.block_on(serve(ground));
+    let result = runtime.block_on(serve(ground, args.traces.clone()));
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
@@ -72,10 +74,10 @@ fn ground(args: &DaemonArgs) -> Result<Ground> {
     Ok(Ground { settings, state_dir, socket })
 }
 
-async fn serve(ground: Ground) -> Result<()> {
+async fn serve(ground: Ground, traces: Option<PathBuf>) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut house = House::open(ground).await?;
+    let mut house = House::open_recorded(ground, traces).await?;
     let manager = Manager::of_this_process().unwrap_or_else(|error| {
         tracing::warn!(%error, "the service manager cannot be reached");
         Manager::none()

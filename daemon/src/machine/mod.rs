@@ -18,8 +18,10 @@
 
 mod program;
 mod task;
+mod traces;
 mod work;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -137,12 +139,14 @@ pub struct Start {
     pub dry_run: bool,
 }
 
-/// Starts a machine on a thread of its own. It ends after `closing` is cancelled.
+/// Starts a machine on a thread of its own. It ends after `closing` is cancelled. Into the folder
+/// `traces` goes a record of every byte, if there is one.
 pub fn start(
     declared: Machine,
     driver: Box<dyn Driver>,
     ledger: ledger::Handle,
     closing: CancellationToken,
+    traces: Option<PathBuf>,
 ) -> std::io::Result<(Handle, std::thread::JoinHandle<()>)> {
     let (stops, stop_lane) = mpsc::channel(STOPS);
     let (requests, asks) = mpsc::channel(REQUESTS);
@@ -158,7 +162,8 @@ pub fn start(
                 tracing::info!(machine = %declared.id, %error, "no realtime priority; a busy box may delay this machine");
             }
             let ends = task::Ends { stops: stop_lane, asks, live, round, closing };
-            let task = task::Task::new(declared, driver, ledger, ends);
+            let traces = traces::Traces::new(traces);
+            let task = task::Task::new(declared, driver, ledger, ends, traces);
             runtime.block_on(task.live());
         },
     )?;

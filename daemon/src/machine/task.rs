@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
+use super::traces::Traces;
 use super::work::{Ended, Work};
 use super::{Ask, Error, Start, StopNow, What};
 use crate::clock::now_ms;
@@ -52,6 +53,7 @@ pub(super) struct Task {
     driver: Box<dyn Driver>,
     ledger: ledger::Handle,
     ends: Ends,
+    traces: Traces,
     out: Outbox,
     work: Option<Work>,
     unrecorded: VecDeque<Fact>,
@@ -74,12 +76,14 @@ impl Task {
         driver: Box<dyn Driver>,
         ledger: ledger::Handle,
         ends: Ends,
+        traces: Traces,
     ) -> Self {
         Self {
             declared,
             driver,
             ledger,
             ends,
+            traces,
             out: Outbox::default(),
             work: None,
             unrecorded: VecDeque::new(),
@@ -98,6 +102,7 @@ impl Task {
                     retry.worked();
                     self.reported = None;
                     known = link.identity().cloned().or(known);
+                    let link = self.traces.record(link, &self.declared);
                     if let Parted::Lost(error) = self.together(&link).await {
                         drop(link);
                         self.report(&error);
@@ -108,6 +113,7 @@ impl Task {
             self.apart(Instant::now() + retry.failed()).await;
         }
         self.part("the house is closing");
+        self.traces.finish();
         while !self.unrecorded.is_empty() {
             self.hand_over();
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -306,12 +306,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("mill.trace");
         let (link, mut far) = pair();
-        let link = link.recorded(Recorder::create(&file).unwrap());
+        let (recorder, writer) = Recorder::start(file.clone(), "mill".into());
+        let link = link.recorded(recorder);
         link.try_write(Instant::now(), b"G0X1\n").unwrap();
         link.try_write_urgent(Instant::now(), b"?").unwrap();
         far.write_all(b"ok\r\n").unwrap();
         link.readable_read(&mut [0; 64]).await.unwrap();
         drop(link);
+        writer.join().unwrap();
         let steps = trace::read(&std::fs::read_to_string(file).unwrap()).unwrap();
         let told: Vec<_> = steps.iter().map(|it| (it.direction, it.bytes.as_slice())).collect();
         let want: [(Direction, &[u8]); 3] =

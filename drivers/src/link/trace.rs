@@ -17,8 +17,15 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+/// Pieces that may wait for the disk: some ten seconds of a program at 115200 baud.
+const WAITING: usize = 4096;
 
 /// Which way bytes went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,41 +69,85 @@ pub struct Unreadable {
     pub text: String,
 }
 
-/// Writes down what goes over a link. Failing to write never disturbs the link: the recorder
-/// falls silent and says so once in the log.
+/// Writes down what goes over a link, without ever keeping the link waiting: a thread of its own
+/// writes, and what it cannot take in time is left out and counted in the trace. Failing to write
+/// never disturbs the link: the trace ends and the log says so once.
 #[derive(Debug)]
 pub struct Recorder {
-    to: Option<BufWriter<File>>,
+    pieces: SyncSender<Step>,
+    left_out: Arc<AtomicU64>,
     start: Option<Instant>,
 }
 
 impl Recorder {
-    /// Begins a new file; one that is there is replaced.
-    pub fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self { to: Some(BufWriter::new(File::create(path)?)), start: None })
+    /// Begins a new file, in which `about` is the first line; one that is there is replaced.
+    /// Returns at once. The thread ends when the recorder is dropped and everything is written.
+    pub fn start(path: PathBuf, about: String) -> (Self, JoinHandle<()>) {
+        Self::onto(move || File::create(path), about)
     }
 
-    /// Writes one piece down.
+    fn onto<W: Write>(
+        open: impl FnOnce() -> io::Result<W> + Send + 'static,
+        about: String,
+    ) -> (Self, JoinHandle<()>) {
+        let (pieces, waiting) = sync_channel(WAITING);
+        let left_out = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&left_out);
+        let writer = thread::spawn(move || {
+            let written = open().and_then(|to| write_down(to, &about, &waiting, &counted));
+            if let Err(error) = written {
+                tracing::warn!(%error, "the trace of a link ends here");
+            }
+        });
+        (Self { pieces, left_out, start: None }, writer)
+    }
+
+    /// Writes one piece down. Never waits.
     pub fn note(&mut self, now: Instant, direction: Direction, bytes: &[u8]) {
-        let Some(to) = &mut self.to else { return };
         let at = now.saturating_duration_since(*self.start.get_or_insert(now));
         let step = Step { at, direction, bytes: bytes.to_vec() };
-        if let Err(error) = writeln!(to, "{}", line(&step)) {
-            tracing::warn!(%error, "the trace of a link ends here");
-            self.to = None;
+        if self.pieces.try_send(step).is_err() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
 
-    /// Brings what has been written down to the file.
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.to.as_mut().map_or(Ok(()), Write::flush)
+fn write_down(
+    to: impl Write,
+    about: &str,
+    waiting: &Receiver<Step>,
+    left_out: &AtomicU64,
+) -> io::Result<()> {
+    let mut to = BufWriter::new(to);
+    writeln!(to, "# {}", about.replace(['\n', '\r'], " "))?;
+    loop {
+        let step = match waiting.try_recv() {
+            Err(TryRecvError::Empty) => {
+                to.flush()?;
+                waiting.recv().ok()
+            }
+            step => step.ok(),
+        };
+        match left_out.swap(0, Ordering::Relaxed) {
+            0 => (),
+            count => writeln!(to, "# {count} pieces are missing hereabouts: the disk was slow")?,
+        }
+        match step {
+            Some(step) => writeln!(to, "{}", line(&step))?,
+            None => return to.flush(),
+        }
     }
 }
 
 /// A step as a line, without terminator.
 pub fn line(step: &Step) -> String {
-    let mut text = format!("{} {} ", step.at.as_micros(), step.direction.sign());
-    for &byte in &step.bytes {
+    format!("{} {} {}", step.at.as_micros(), step.direction.sign(), text(&step.bytes))
+}
+
+/// Bytes as a trace shows them.
+pub fn text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for &byte in bytes {
         match byte {
             b'\n' => text.push_str("\\n"),
             b'\r' => text.push_str("\\r"),
@@ -161,6 +212,8 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -188,14 +241,51 @@ mod tests {
     fn a_recorder_writes_what_can_be_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mill.trace");
-        let mut recorder = Recorder::create(&path).unwrap();
+        let (mut recorder, writer) = Recorder::start(path.clone(), "mill\n0 > ?".into());
         let now = Instant::now();
         recorder.note(now, Direction::Out, b"$I\n");
         recorder.note(now + Duration::from_millis(2), Direction::In, b"ok\r\n");
-        recorder.flush().unwrap();
+        drop(recorder);
+        writer.join().unwrap();
         let steps = read(&std::fs::read_to_string(&path).unwrap()).unwrap();
         assert_eq!(steps[1].at, Duration::from_millis(2));
         assert_eq!(steps[1].bytes, b"ok\r\n");
+    }
+
+    /// A file that everybody sees.
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_disk_that_is_slow_keeps_no_link_waiting_and_what_is_missing_is_counted() {
+        let (page, (go, slow)) = (Page::default(), sync_channel(0));
+        let file = page.clone();
+        let open = move || {
+            slow.recv().unwrap();
+            Ok(file)
+        };
+        let (mut recorder, writer) = Recorder::onto(open, "mill".into());
+        let now = Instant::now();
+        for _ in 0..WAITING + 7 {
+            recorder.note(now, Direction::In, b"ok\r\n");
+        }
+        go.send(()).unwrap();
+        drop(recorder);
+        writer.join().unwrap();
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        assert!(text.starts_with("# mill\n# 7 pieces are missing"), "{}", &text[..60]);
+        assert_eq!(read(&text).unwrap().len(), WAITING);
     }
 
     proptest! {

@@ -81,7 +81,8 @@ fn bare(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn event(said: &Event) -> String {
+/// What a machine said.
+pub fn event(said: &Event) -> String {
     match said {
         Event::Connected { controller } => {
             format!("connected, {} {}", controller.dialect, controller.version)

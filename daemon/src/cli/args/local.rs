@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use clap::builder::PossibleValuesParser;
 use headstock_drivers::grbl::sim::Fault;
+use headstock_drivers::registry;
 
 /// How the daemon is run.
 #[derive(Debug, clap::Args)]
@@ -11,6 +13,29 @@ pub struct DaemonWords {
     /// Where it keeps files, jobs and its journal, whatever the configuration says
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Write every byte between machines and daemon into files in this folder, one for each time
+    /// that a port is opened; about 1 MB for a minute of a program. See `headstock trace`
+    #[arg(long, value_name = "DIR")]
+    pub trace: Option<PathBuf>,
+}
+
+/// What can be done with the record of a link.
+#[derive(Debug, Subcommand)]
+pub enum TraceVerb {
+    /// Show what was sent and heard, and when, in seconds
+    Show {
+        /// The trace
+        file: PathBuf,
+    },
+    /// Let a new driver hear what the machine said, and show what it makes of it. It has not been given the
+    /// commands and programs of then, so answers to those show as answers to nothing
+    Replay {
+        /// The trace
+        file: PathBuf,
+        /// The driver
+        #[arg(long, value_parser = PossibleValuesParser::new(registry::names()))]
+        driver: String,
+    },
 }
 
 /// How the demo is played.

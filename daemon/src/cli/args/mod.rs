@@ -15,7 +15,9 @@ use clap_complete::Shell;
 use serde::de::DeserializeOwned;
 
 pub use self::kept::{EventsWanted, FilesVerb, JobVerb, TokenVerb};
-pub use self::local::{ConfigVerb, DaemonWords, DemoWords, GrblWords, JournalVerb, SimVerb};
+pub use self::local::{
+    ConfigVerb, DaemonWords, DemoWords, GrblWords, JournalVerb, SimVerb, TraceVerb,
+};
 pub use self::order::Order;
 use super::exit;
 
@@ -123,6 +125,12 @@ pub enum Verb {
         /// What to do
         #[command(subcommand)]
         what: JournalVerb,
+    },
+    /// Read what `headstock daemon --trace` has recorded
+    Trace {
+        /// What to do
+        #[command(subcommand)]
+        what: TraceVerb,
     },
     /// See all of it at work on two pretend machines, within a minute
     Demo(DemoWords),
