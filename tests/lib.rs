@@ -1,1 +1,3 @@
-//! The house against pretend devices, from outside its doors.
+//! The house against pretend devices, from outside its doors, and its readers against anything.
+
+pub mod anything;

@@ -33,7 +33,7 @@ mod writer;
 
 pub use crate::journal::error::{Damage, DiskError, OpenError, ReadError, WriteError};
 pub use crate::journal::export::{ExportError, export};
-pub use crate::journal::fuzz::read_anything;
+pub use crate::journal::fuzz::{read_anything, repaired};
 pub use crate::journal::reader::{Reader, Stored};
 pub use crate::journal::record::{Chain, MAX_BODY, Record};
 pub use crate::journal::space::Space;

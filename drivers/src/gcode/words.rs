@@ -58,7 +58,7 @@ impl Word {
         let part = ((self.value - whole) * 100.0).round();
         // In range, so the casts are exact.
         let names = (0.0..256.0).contains(&whole) && (0.0..100.0).contains(&part);
-        names.then_some(whole as u32 * 100 + part as u32)
+        names.then(|| whole as u32 * 100 + part as u32)
     }
 }
 
@@ -177,6 +177,14 @@ mod tests {
         }
         // An exponent is a word of its own.
         assert_eq!(read("X1E2"), Ok(vec![('X', 1.0), ('E', 2.0)]));
+    }
+
+    #[test]
+    fn a_number_beyond_all_codes_names_none() {
+        for (value, code) in [(38.2, Some(3820)), (256.0, None), (99_999_599.0, None), (-1.0, None)]
+        {
+            assert_eq!(Word { letter: b'G', value }.hundredths(), code);
+        }
     }
 
     proptest! {

@@ -132,7 +132,7 @@ impl Grbl {
 
     /// Whether lines may be sent at all.
     pub(super) fn is_known(&self) -> bool {
-        self.intro.phase == Phase::Done && !self.silent
+        self.open && self.intro.phase == Phase::Done && !self.silent
     }
 
     /// Reports since the link opened or the controller started.

@@ -305,16 +305,17 @@ impl Grbl {
 
     /// A controller that does not restart when it leaves check mode is done all the same.
     pub(super) fn program_tick(&mut self, now: Instant, out: &mut Outbox) {
-        let late = self.program_deadline().is_some_and(|due| due <= now);
-        if late && self.stream.is_empty() && self.sight.state == State::Idle {
+        if self.program_deadline().is_some_and(|due| due <= now) {
             self.program_done(out);
         }
     }
 
-    /// When leaving check mode must be looked after.
+    /// When leaving check mode must be looked after. As long as something is unanswered or the
+    /// controller is not idle, there is nothing to do at any moment: a report comes first.
     pub(super) fn program_deadline(&self) -> Option<Instant> {
+        let quiet = self.stream.is_empty() && self.sight.state == State::Idle;
         match &self.program.as_ref()?.stage {
-            Stage::Leaving { since, .. } => since.map(|since| since + LEAVING),
+            Stage::Leaving { since, .. } if quiet => since.map(|since| since + LEAVING),
             _ => None,
         }
     }

@@ -270,6 +270,40 @@ fn nothing_is_taken_before_the_controller_is_known() {
 }
 
 #[test]
+fn nothing_is_taken_after_the_link_was_cut() {
+    let mut talk = Talk::connected();
+    talk.grbl.cut(talk.now, "pulled", &mut talk.out);
+    let begin = talk.grbl.begin(talk.now, Program::default(), &mut talk.out);
+    assert_eq!(begin, Err(Refusal::NotOnline));
+    assert_eq!(talk.grbl.appetite(), 0);
+}
+
+#[test]
+fn a_controller_that_stays_in_check_mode_does_not_keep_the_house_busy() {
+    const CHECK: &str = "<Check|MPos:0.000,0.000,0.000|Bf:15,128|FS:0,0>";
+    let mut talk = Talk::connected();
+    talk.begin(true);
+    talk.expect("$C");
+    talk.hear("[MSG:Enabled]\r\nok");
+    talk.hear(CHECK);
+    talk.feed(1, "G1X10F1000");
+    talk.grbl.finish(talk.now, &mut talk.out);
+    talk.expect("G1X10F1000");
+    talk.hear("ok");
+    talk.hear(CHECK);
+    talk.expect("$G");
+    talk.hear("[GC:G1 G54 G17 G21 G90 G94 M5 M9 T0 F1000 S0]\r\nok");
+    talk.expect("$C");
+    talk.hear("[MSG:Disabled]\r\nok");
+    // `wait` counts the ticks.
+    talk.wait(2000);
+    assert!(!talk.take_events().contains(&Event::ProgramDone), "it has not left yet");
+    talk.hear(QUIET);
+    talk.wait(10);
+    assert!(talk.take_events().contains(&Event::ProgramDone));
+}
+
+#[test]
 fn what_waits_to_be_sent_does_not_follow_a_reset() {
     let mut talk = Talk::connected();
     talk.begin(false);
