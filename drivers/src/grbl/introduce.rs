@@ -27,6 +27,11 @@ const TELL: Duration = Duration::from_secs(5);
 /// Rest between two attempts.
 const RETRY: Duration = Duration::from_secs(2);
 
+/// Free receive bytes below which lines must be waiting: all of GRBL's builds have more.
+const UNREAD: usize = 100;
+/// A controller whose buffer is that small after all is asked in the end.
+const UNREAD_FOR: Duration = Duration::from_secs(30);
+
 /// How far the introduction has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -96,6 +101,10 @@ impl Grbl {
         let rests = matches!(self.sight.state, State::Idle | State::Alarm | State::Check);
         self.intro.not_before = self.intro.not_before.filter(|&then| now < then);
         let early = self.intro.not_before.is_some();
+        // A dwell is reported as idle while lines of an earlier run still wait behind it.
+        let unread = self.sight.live.buffer.is_some_and(|[_, free]| free < UNREAD)
+            && self.intro.opened.is_some_and(|opened| now < opened + UNREAD_FOR);
+        let early = early || unread;
         let free = self.stream.is_empty() && self.stopping.is_none() && !self.locked_silent;
         if self.intro.phase != Phase::Listening || !seen || !rests || early || !free {
             return;
