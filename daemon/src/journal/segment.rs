@@ -140,7 +140,8 @@ impl Footer {
     /// Reads one; `None` if this is no footer.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let bytes = signed(bytes, SEAL)?;
-        Some(Self { last: u64_at(bytes, 8), chain: chain_at(bytes, 16), hash: chain_at(bytes, 48) })
+        let (last, chain, hash) = (u64_at(bytes, 8), chain_at(bytes, 16), chain_at(bytes, 48));
+        (last < NUMBERS.end).then_some(Self { last, chain, hash })
     }
 }
 
@@ -257,6 +258,8 @@ mod tests {
         let footer = Footer { last: 99, chain: [1; 32], hash: [2; 32] };
         assert_eq!(Footer::read(&footer.bytes()), Some(footer));
         assert_eq!(Footer::read(&[0; FOOTER]), None);
+        let beyond = Footer { last: u64::MAX, ..footer };
+        assert_eq!(Footer::read(&beyond.bytes()), None, "no entry has this number");
         assert_eq!(first_of(&name(77)), Some(77));
         assert_eq!(first_of("reserve"), None);
     }
