@@ -408,7 +408,13 @@ def kill(args):
             lost += len(known_jobs - {job["id"] for job in jobs})
             wrong += sum(job["state"] in ("running", "held") for job in jobs)
             # The controller runs out what it holds; the house only watches.
-            wait_for(lambda: house.state() == "idle", 30, lambda: house.json("machines"))
+            wait_for(lambda: house.state() in ("idle", "held"), 30, lambda: house.json("machines"))
+            if house.state() == "held":
+                # Killed between a hold and its end: what came before is told, and a person clears it.
+                told = [json.loads(line) for line in house.cli("events", "--after", str(max(0, acknowledged - 8)), "--json").splitlines()]
+                say(held_after_kill=[it for it in told if it.get("fact") in ("machine", "job")][:14])
+                house.cli("reset", "mill")
+                wait_for(lambda: house.state() == "idle", 30)
             house.ready()
             windows.append((opened, time.monotonic_ns() / 1e3))
             for job in jobs:
