@@ -338,7 +338,7 @@ def holds(args):
 def eight(args):
     def run(count):
         with tempfile.TemporaryDirectory() as folder:
-            rigs = [Rig(folder, name=f"m{i}", scale=args.scale) for i in range(count)]
+            rigs = [Rig(folder, name=f"m{i}", scale=args.scale, trace=True) for i in range(count)]
             house = House(folder, rigs)
             try:
                 for rig in rigs:
@@ -356,7 +356,7 @@ def eight(args):
             finally:
                 house.close()
             ends = [rig.close() for rig in rigs]
-            return {"machines": count, "lines_per_s": [round(device["lines_per_s"], 1) for _, device in ends],
+            return {"machines": count, "lines_per_s": [round(wire_rate(rig.trace)[1], 1) for rig in rigs],
                     "starved": [device["starved"] for _, device in ends], "rx_lost": sum(device["rx_lost"] for _, device in ends),
                     "cpu_share": round(share, 4), "rss_mib": round(rss, 1),
                     "lateness_p99_us": [link["instrument"]["byte_lateness_us"].get("p99") for link, _ in ends]}
@@ -401,10 +401,10 @@ def kill(args):
         rig = Rig(folder, scale=1, trace=True)
         acknowledged, known_jobs, upload = 0, set(), None
         for _ in range(args.n):
-            opened = time.monotonic_ns() / 1e3
+            opened, person_reset = time.monotonic_ns() / 1e3, False
             house = House(folder, [rig])
             lost += house.json("status")["system"]["entry"] < acknowledged
-            jobs = house.json("job", "list")
+            jobs = house.json("job", "list", "--limit", "1000")
             lost += len(known_jobs - {job["id"] for job in jobs})
             wrong += sum(job["state"] in ("running", "held") for job in jobs)
             # The controller runs out what it holds; the house only watches.
@@ -413,10 +413,11 @@ def kill(args):
                 # Killed between a hold and its end: what came before is told, and a person clears it.
                 told = [json.loads(line) for line in house.cli("events", "--after", str(max(0, acknowledged - 8)), "--json").splitlines()]
                 say(held_after_kill=[it for it in told if it.get("fact") in ("machine", "job")][:14])
+                person_reset = True
                 house.cli("reset", "mill")
                 wait_for(lambda: house.state() == "idle", 30)
             house.ready()
-            windows.append((opened, time.monotonic_ns() / 1e3))
+            windows.append((opened, time.monotonic_ns() / 1e3, person_reset))
             for job in jobs:
                 if job["state"] == "interrupted":
                     house.cli("job", "decide", job["id"], "scrap", "--reason", "killed by the test")
@@ -431,8 +432,9 @@ def kill(args):
         rig.close()
         sent = [line.split("\t") for line in rig.trace.read_text(errors="replace").splitlines() if "\th>d\tin\t" in line]
         unasked = []
-        for opened, until in windows:
+        for opened, until, person_reset in windows:
             text = "".join(row[3] for row in sent if opened <= float(row[0]) < until)
+            text = text.replace("\\x18", "", 1) if person_reset else text
             if not HARMLESS.fullmatch(text):
                 unasked.append(text[:80])
         say(kills=args.n, lost_entries=lost, jobs_left_running=wrong, starts_that_sent_more_than_questions=len(unasked),
