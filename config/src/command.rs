@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::Xyz;
-
 /// One request to one machine, as REST and CLI spell it: `{"command":"hold"}`.
 ///
 /// `Hold`, `Stop` and `Abort` are stops: they travel in a lane of their own (see [`Stop`]).
@@ -141,12 +139,3 @@ impl Command {
 
 /// No axis named: the start of every jog and probe.
 pub const NO_AXIS: [Option<f64>; 3] = [None; 3];
-
-/// Adds what is given to a position.
-#[must_use]
-pub fn moved(mut from: Xyz, by: [Option<f64>; 3]) -> Xyz {
-    for (axis, distance) in from.iter_mut().zip(by) {
-        *axis += distance.unwrap_or(0.0);
-    }
-    from
-}
