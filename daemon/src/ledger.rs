@@ -24,7 +24,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use headstock_config::explain::{Explain, sentence};
-use headstock_config::job::Job;
+use headstock_config::job::{Job, JobEvent};
 use headstock_config::ledger::{Changed, Entry, Fact, State, job_number};
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -37,7 +37,7 @@ use crate::store::{History, Page, Store};
 const WAITING: usize = 1024;
 /// Facts that share one wait at the most.
 const BATCH: usize = 256;
-/// How long a fact that nobody waits for may wait for company, so that a checkpoint a second
+/// How long a checkpoint may wait for company, so that one a second
 /// does not cost a disk write of its own.
 const COMPANY: Duration = Duration::from_secs(1);
 /// How often the writer looks at the disk's room when nothing is written.
@@ -385,6 +385,12 @@ impl Writer {
     }
 }
 
+/// A checkpoint may wait for company. Everything else is what a person waits to see, and what
+/// explains a stop must not be lost with a box that is switched off right after it.
+fn may_wait(fact: &Fact) -> bool {
+    matches!(fact, Fact::Job { happened: JobEvent::Checkpoint(_), .. })
+}
+
 /// The first fact and those that share its wait for the disk.
 fn gather(
     first: Message,
@@ -396,7 +402,7 @@ fn gather(
     while let Some(message) = next {
         match message {
             Message::Write(write) => {
-                urgent |= write.stored.is_some();
+                urgent |= write.stored.is_some() || !may_wait(&write.fact);
                 batch.push(*write);
             }
             Message::Alive(asker) => {
