@@ -293,10 +293,15 @@ def holds(args):
             connection2.request("GET", path, headers=headers)
             return json.loads(connection2.getresponse().read())
         connection2 = connect()
+
+        def moves():
+            # The lab's controller ignores a hold in a dwell, and its program begins with one.
+            mill = get("/api/v1/equipment/mill")
+            return mill["state"] == "running" and 0 < mill["live"]["feed"]
         try:
             job = house.run(upload["id"])
             for _ in range(args.n):
-                wait_for(lambda: get("/api/v1/equipment/mill")["state"] == "running", 10)
+                wait_for(moves, 10)
                 time.sleep(random.uniform(0.02, 0.06))
                 asked.append(tell("hold"))
                 wait_for(lambda: get("/api/v1/equipment/mill")["state"] == "held", 10)
