@@ -120,8 +120,9 @@ impl Explain for OpenError {
             Why::Ambiguous(_) => "add the serial number to the match, or write one of the paths \
                  below /dev/serial/by-path"
                 .into(),
-            Why::Stranger(_) => "plug the machine in again, or restart the service if the device \
-                 was replaced on purpose; a path below /dev/serial/by-id cannot be mixed up"
+            Why::Stranger(_) => "plug the machine in again, into the same USB socket if its \
+                 adapter has no serial number; if it was moved or replaced on purpose, restart \
+                 the service"
                 .into(),
             Why::NoSim(_) => "write `sim:grbl`".into(),
             Why::Other(_) => "unplug the device and plug it in again; the system's log \

@@ -64,7 +64,7 @@ impl AsFd for Tty {
 pub(super) fn locate(sysfs: &Sysfs, port: &Port, known: Option<&Identity>) -> Result<PathBuf, Why> {
     match port {
         Port::Path(path) => at_path(sysfs, path, known),
-        Port::Udev(wanted) => by_attributes(sysfs, wanted),
+        Port::Udev(wanted) => by_attributes(sysfs, wanted, known),
         Port::Sim(name) => Err(Why::NoSim(name.clone())),
     }
 }
@@ -73,7 +73,7 @@ fn at_path(sysfs: &Sysfs, path: &Path, known: Option<&Identity>) -> Result<PathB
     let Some(known) = known else { return Ok(path.to_owned()) };
     let there = path.exists().then(|| sysfs.identity(path)).flatten();
     match there {
-        Some(there) if there.same_hardware(known) => Ok(path.to_owned()),
+        Some(there) if there.same_adapter(known) => Ok(path.to_owned()),
         there => match (sysfs.same_device(known), there) {
             (Some(elsewhere), _) => Ok(elsewhere),
             (None, Some(stranger)) => Err(Why::Stranger(stranger.label)),
@@ -82,11 +82,22 @@ fn at_path(sysfs: &Sysfs, path: &Path, known: Option<&Identity>) -> Result<PathB
     }
 }
 
-fn by_attributes(sysfs: &Sysfs, wanted: &UdevMatch) -> Result<PathBuf, Why> {
+fn by_attributes(
+    sysfs: &Sysfs,
+    wanted: &UdevMatch,
+    known: Option<&Identity>,
+) -> Result<PathBuf, Why> {
+    if let Some(there) = known.and_then(|known| sysfs.same_device(known)) {
+        return Ok(there);
+    }
     let mut all = sysfs.find(wanted);
-    match all.len() {
-        0 => Err(Why::NoMatch),
-        1 => Ok(all.remove(0)),
+    match (all.len(), known) {
+        (0, _) => Err(Why::NoMatch),
+        (1, None) => Ok(all.remove(0)),
+        (1, Some(_)) => {
+            let stranger = sysfs.identity(&all[0]).map(|it| it.label);
+            Err(Why::Stranger(stranger.unwrap_or_default()))
+        }
         _ => Err(Why::Ambiguous(all.iter().map(|path| path.display().to_string()).collect())),
     }
 }
@@ -175,6 +186,29 @@ mod tests {
         assert!(matches!(stranger, Why::Stranger(_)), "{stranger:?}");
         tree.plug("ttyUSB1", "1-2", Some("MILL"));
         assert_eq!(locate(&tree.sysfs, &path, known.as_ref()).unwrap(), tree.node("ttyUSB1"));
+    }
+
+    /// A hub that was reset hands the numbers out in another order.
+    #[test]
+    fn adapters_without_serial_numbers_that_swap_their_names_keep_their_machines() {
+        let tree = Tree::new();
+        tree.plug("ttyUSB0", "1-1", None);
+        tree.plug("ttyUSB1", "1-2", None);
+        let mill = tree.sysfs.identity(&tree.node("ttyUSB0"));
+        tree.unplug("ttyUSB0", "1-1");
+        tree.unplug("ttyUSB1", "1-2");
+        tree.plug("ttyUSB0", "1-2", None);
+        let by_path = Port::Path(tree.node("ttyUSB0"));
+        let by_maker = Port::Udev(UdevMatch { vid: Some("1a86".into()), ..UdevMatch::default() });
+        for port in [&by_path, &by_maker] {
+            let stranger = locate(&tree.sysfs, port, mill.as_ref()).unwrap_err();
+            assert!(matches!(stranger, Why::Stranger(_)), "{port}: {stranger:?}");
+        }
+        tree.plug("ttyUSB1", "1-1", None);
+        for port in [by_path, by_maker] {
+            let mills = locate(&tree.sysfs, &port, mill.as_ref()).unwrap();
+            assert_eq!(mills, tree.node("ttyUSB1"), "{port}");
+        }
     }
 
     #[test]
