@@ -21,10 +21,11 @@ use serde::{Deserialize, Serialize};
 use crate::machine::Xyz;
 
 /// What has become of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// Waits for its machine.
+    #[default]
     Queued,
     /// Is being carried out.
     Running,
@@ -88,7 +89,7 @@ impl JobState {
 }
 
 /// A job and its history in short.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// `j` and a number that counts up: `j12`.
     pub id: String,
@@ -229,7 +230,7 @@ pub struct Checkpoint {
 }
 
 /// What is known about an interruption.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interruption {
     /// For people.
     pub reason: String,
@@ -342,38 +343,10 @@ impl Job {
 mod tests {
     use super::*;
 
-    fn job() -> Job {
-        Job {
-            id: "j1".into(),
-            machine: "mill".into(),
-            file: "f".into(),
-            file_name: "part.nc".into(),
-            by: "ada".into(),
-            state: JobState::Queued,
-            dry_run: false,
-            from_line: 1,
-            lines: 10,
-            lines_acked: 0,
-            estimate_s: 0.0,
-            queued_ms: 0,
-            started_ms: None,
-            ended_ms: None,
-            held_ms: 0,
-            held_since_ms: None,
-            reason: None,
-            interruption: None,
-            checkpoint: None,
-            follows: None,
-            followed_by: None,
-            notes: Vec::new(),
-            refused_lines: 0,
-        }
-    }
-
     /// Runs a job from `began` to `ended` by the box's clock; by its own it had worked for
     /// `checked` at its latest checkpoint, if it came to one.
     fn worked(began: u64, checked: Option<u64>, ended: u64) -> Option<u64> {
-        let mut job = job();
+        let mut job = Job::default();
         job.apply(began, &JobEvent::Started { position: None, work_offset: None });
         if let Some(elapsed_ms) = checked {
             let checkpoint = Checkpoint { elapsed_ms, ..Checkpoint::default() };
@@ -394,6 +367,6 @@ mod tests {
         assert_eq!(worked(YEAR, Some(60_000), 5), Some(60_000), "set back");
         assert_eq!(worked(YEAR, None, YEAR + 1_500), Some(500), "over before a checkpoint");
         assert_eq!(worked(YEAR, None, 5), None, "nothing is known");
-        assert_eq!(job().worked_ms(), None);
+        assert_eq!(Job::default().worked_ms(), None);
     }
 }

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use headstock_config::job::{Checkpoint, Job, JobEvent, JobState};
+use headstock_config::job::{Checkpoint, Job, JobEvent};
 use headstock_config::ledger::{Entry, Fact, State};
 use headstock_daemon::journal::{Barrier, Journal, Options, verify};
 use headstock_daemon::store::Store;
@@ -50,24 +50,10 @@ fn job() -> Job {
         file: "0123456789abcdef".to_owned(),
         file_name: "part.nc".to_owned(),
         by: "anna".to_owned(),
-        state: JobState::Queued,
-        dry_run: false,
         from_line: 1,
         lines: ENTRIES,
-        lines_acked: 0,
         estimate_s: 1.0,
-        queued_ms: 0,
-        started_ms: None,
-        ended_ms: None,
-        held_ms: 0,
-        held_since_ms: None,
-        reason: None,
-        interruption: None,
-        checkpoint: None,
-        follows: None,
-        followed_by: None,
-        notes: Vec::new(),
-        refused_lines: 0,
+        ..Job::default()
     }
 }
 

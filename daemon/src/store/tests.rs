@@ -23,24 +23,11 @@ fn job(number: u64) -> Box<Job> {
         file: "0123456789abcdef".to_owned(),
         file_name: "part.nc".to_owned(),
         by: "anna".to_owned(),
-        state: JobState::Queued,
-        dry_run: false,
         from_line: 1,
         lines: 100,
-        lines_acked: 0,
         estimate_s: 12.5,
         queued_ms: number,
-        started_ms: None,
-        ended_ms: None,
-        held_ms: 0,
-        held_since_ms: None,
-        reason: None,
-        interruption: None,
-        checkpoint: None,
-        follows: None,
-        followed_by: None,
-        notes: Vec::new(),
-        refused_lines: 0,
+        ..Job::default()
     })
 }
 

@@ -51,23 +51,13 @@ pub(crate) fn job(id: &str) -> JobView {
         file_name: "bracket.nc".into(),
         by: "ada".into(),
         state: JobState::Running,
-        dry_run: false,
         from_line: 1,
         lines: 4_410,
         lines_acked: 1_852,
         estimate_s: 300.0,
         queued_ms: BEGAN_MS - 1_000,
         started_ms: Some(BEGAN_MS),
-        ended_ms: None,
-        held_ms: 0,
-        held_since_ms: None,
-        reason: None,
-        interruption: None,
-        checkpoint: None,
-        follows: None,
-        followed_by: None,
-        notes: Vec::new(),
-        refused_lines: 0,
+        ..Job::default()
     };
     let time_left_s = Some(200.0);
     let (progress, line) = (0.429, 1_860);
