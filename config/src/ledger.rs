@@ -275,6 +275,7 @@ impl State {
     }
 
     fn hear(&mut self, id: &str, said: &Event) -> Vec<Changed> {
+        let mut changed = self.doubt(id, said);
         let machine = self.machines.entry(id.to_owned()).or_default();
         match said {
             Event::Connected { controller } => {
@@ -293,9 +294,24 @@ impl State {
             }
             Event::Alarm(alarm) => machine.alarm = Some(alarm.clone()),
             Event::Unlocked | Event::Homed => machine.alarm = None,
-            _ => return Vec::new(),
+            _ => return changed,
         }
-        vec![Changed::Machine(id.to_owned())]
+        changed.push(Changed::Machine(id.to_owned()));
+        changed
+    }
+
+    /// Whoever was out of sight may have been moved: what the job that locks this machine knew of
+    /// its position does not count any more.
+    fn doubt(&mut self, id: &str, said: &Event) -> Vec<Changed> {
+        if !matches!(said, Event::Disconnected { .. } | Event::Restarted { asked: false }) {
+            return Vec::new();
+        }
+        let locked = self.machines.get(id).and_then(|machine| machine.locked_by.as_deref());
+        let Some(number) = locked.and_then(job_number) else { return Vec::new() };
+        let interruption = self.jobs.get_mut(&number).and_then(|job| job.interruption.as_mut());
+        let Some(known) = interruption.filter(|it| it.position_kept) else { return Vec::new() };
+        known.position_kept = false;
+        vec![Changed::Job(number)]
     }
 
     fn turn(&mut self, at_ms: u64, id: &str, happened: &JobEvent) -> Vec<Changed> {
@@ -318,5 +334,43 @@ impl State {
         }
         changed.push(Changed::Machine(job.machine.clone()));
         changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Interruption;
+
+    /// What the book says about position after a job broke off with its position kept and the
+    /// machine then said this.
+    fn kept_after(machine: &str, said: Event) -> (bool, Vec<Changed>) {
+        let job = Job { id: "j1".into(), machine: "mill".into(), ..Job::default() };
+        let interruption = Interruption { position_kept: true, ..Interruption::default() };
+        let of = |happened| Fact::Job { job: "j1".into(), happened };
+        let mut state = State::default();
+        let mut changed = Vec::new();
+        for (number, fact) in [
+            of(JobEvent::Queued { job: Box::new(job) }),
+            of(JobEvent::Started { position: None, work_offset: None }),
+            of(JobEvent::Interrupted(interruption)),
+            Fact::Machine { machine: machine.into(), said },
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            changed = state.apply(&Entry { number: number as u64 + 1, at_ms: 0, fact });
+        }
+        (state.jobs[&1].interruption.as_ref().unwrap().position_kept, changed)
+    }
+
+    #[test]
+    fn a_machine_that_was_out_of_sight_is_not_where_the_book_says() {
+        let gone = || Event::Disconnected { reason: "unplugged".into() };
+        let (kept, changed) = kept_after("mill", gone());
+        assert!(!kept && changed.contains(&Changed::Job(1)), "{changed:?}");
+        assert!(!kept_after("mill", Event::Restarted { asked: false }).0);
+        assert!(kept_after("mill", Event::Restarted { asked: true }).0);
+        assert!(kept_after("lathe", gone()).0);
     }
 }

@@ -61,6 +61,8 @@ pub enum Refused {
         reason: String,
         /// The nearest earlier line from which it can be gone on with.
         nearest: Option<u64>,
+        /// What to do.
+        remedy: String,
     },
     /// A file is needed by a job.
     #[error("file `{file}` belongs to job `{job}`")]
@@ -190,8 +192,7 @@ impl Explain for Refused {
             ),
             Self::State { job, .. } => format!("`headstock job show {job}` tells more"),
             Self::Preflight(findings) => first_remedy(findings),
-            Self::CannotResume { nearest: Some(line), .. } => format!("go on from line {line}"),
-            Self::CannotResume { .. } => "begin again with new stock".into(),
+            Self::CannotResume { remedy, .. } => remedy.clone(),
             Self::InUse { job, .. } => format!("wait until `{job}` is over"),
             Self::Exists(_) => "choose another name or revoke that one".into(),
             Self::DiskFull => "remove files that are not needed (`headstock files delete`)".into(),
