@@ -8,12 +8,12 @@
 //! content never changes after `finish`.
 
 use std::fs::{self, File as Handle, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use headstock_config::explain::Explain;
-use headstock_config::file::File;
+use headstock_config::file::{Analysis, File};
 use headstock_drivers::gcode::{Analyzer, Limits};
 
 use crate::clock::now_ms;
@@ -97,6 +97,19 @@ impl Files {
     /// Where the content of a file is.
     pub fn path(&self, file: &File) -> PathBuf {
         self.dir.join(&file.blake3)
+    }
+
+    /// Analyses a stored file once more, for a certain machine. Takes its time: 40 ms for
+    /// 100,000 lines.
+    pub fn analyse(&self, file: &File, mut analyzer: Analyzer) -> io::Result<Analysis> {
+        let mut content = Handle::open(self.path(file))?;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match content.read(&mut buffer)? {
+                0 => return Ok(analyzer.finish().0),
+                length => analyzer.push(&buffer[..length]),
+            }
+        }
     }
 
     /// A new file begins.

@@ -8,6 +8,7 @@ mod bench;
 use headstock_config::command::{Command, Override, Stop};
 use headstock_config::event::Event;
 use headstock_config::machine::Mode;
+use headstock_drivers::gcode::Analyzer;
 use headstock_drivers::grbl::sim::Options;
 
 use bench::{Bench, machine, options};
@@ -151,4 +152,43 @@ fn a_machine_that_stands_anywhere_may_begin() {
     let start = [-12.345, 66.0, -3.2];
     let bench = Bench::connected(Options { start, ..options() });
     runs_well(bench, "G21\nG91\nG1X1F600\nY2\nG90\nZ-2\nG91\nG1X0.0333\nX0.0333\nX0.0333\n", 0.7);
+}
+
+/// Squares with sharp corners, arcs, a surface of short lines, drilling and a dwell.
+fn part() -> String {
+    let mut text = String::from("G21G90\nG0X0Y0Z5\nM3S1000\n");
+    for side in 1..=6 {
+        let (x, y) = (side * 7, side * 5);
+        text += &format!("G1X{x}F1800\nY{y}\nX0\nY0\nG2X{x}Y0I{}J0\nG0X0Y0\n", f64::from(x) / 2.0);
+    }
+    for step in 0..200 {
+        let at = f64::from(step) / 10.0;
+        text += &format!("G1X{at:.2}Y{:.3}Z{:.3}F3000\n", at.sin() * 3.0, at.cos());
+    }
+    for hole in 0..5 {
+        text += &format!("G0X{}Z5\nG1Z-3F200\nG4P0.1\nG0Z5\n", hole * 9);
+    }
+    text + "M5\n"
+}
+
+#[test]
+fn an_estimate_for_a_controller_is_the_time_that_it_takes() {
+    for settings in [
+        vec![],
+        vec![(120, 80.0), (121, 80.0), (122, 40.0)],
+        vec![(110, 900.0), (112, 300.0), (11, 0.002)],
+    ] {
+        let mut bench = Bench::connected(Options { settings: settings.clone(), ..options() });
+        let told = bench.events.iter().find_map(|event| match event {
+            Event::Connected { controller } => Some(controller.clone()),
+            _ => None,
+        });
+        let mut analyzer = Analyzer::on(&machine(), told.as_ref());
+        analyzer.push(part().as_bytes());
+        let estimate = analyzer.finish().0.time_s;
+        let began = bench.seconds;
+        assert_eq!(bench.run(&part()), Event::ProgramDone);
+        let taken = bench.seconds - began;
+        assert!((estimate / taken - 1.0).abs() < 0.1, "{estimate} s, took {taken} s: {settings:?}");
+    }
 }

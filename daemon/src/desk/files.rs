@@ -1,10 +1,11 @@
 //! Files at the desk: brought, checked against a machine, removed.
 
-use headstock_config::file::File;
+use headstock_config::file::{Analysis, File};
 use headstock_config::ledger::{Fact, Request};
+use headstock_config::machine::Controller;
 use headstock_config::people::Person;
 use headstock_config::preflight::Finding;
-use headstock_drivers::gcode::preflight;
+use headstock_drivers::gcode::{Analyzer, preflight};
 
 use super::{Desk, Refused};
 use crate::files::Incoming;
@@ -63,11 +64,28 @@ impl Desk {
         }
     }
 
+    /// What this file would do on this machine: in its units, with its speed.
+    pub async fn analysed_for(&self, machine: &str, file: &File) -> Result<Analysis, Refused> {
+        let declared = &self.machine(machine)?.declared;
+        let analyzer = Analyzer::on(declared, self.controller(machine).as_ref());
+        let (files, file) = (self.files().clone(), file.clone());
+        let analysed = tokio::task::spawn_blocking(move || files.analyse(&file, analyzer));
+        let analysed = analysed.await.map_err(|_| crate::ledger::Error::Closed)?;
+        Ok(analysed.map_err(crate::files::Error::Disk)?)
+    }
+
     /// What stands against running this file on this machine now.
-    pub fn preflight(&self, machine: &str, file: &File) -> Result<Vec<Finding>, Refused> {
-        let handle = self.machine(machine)?;
-        let state = self.ledger().state();
-        let controller = state.machines.get(machine).and_then(|it| it.controller.as_ref());
-        Ok(preflight(&file.analysis, &handle.declared, controller, &handle.live()))
+    pub async fn preflight(&self, machine: &str, file: &File) -> Result<Vec<Finding>, Refused> {
+        self.findings(machine, &self.analysed_for(machine, file).await?)
+    }
+
+    pub(super) fn findings(&self, id: &str, found: &Analysis) -> Result<Vec<Finding>, Refused> {
+        let machine = self.machine(id)?;
+        let controller = self.controller(id);
+        Ok(preflight(found, &machine.declared, controller.as_ref(), &machine.live()))
+    }
+
+    fn controller(&self, machine: &str) -> Option<Controller> {
+        self.ledger().state().machines.get(machine)?.controller.clone()
     }
 }

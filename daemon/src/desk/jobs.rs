@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 
 use headstock_config::api::{Decide, StartJob};
 use headstock_config::command::{Command, Stop};
-use headstock_config::file::File;
+use headstock_config::file::{Analysis, File};
 use headstock_config::job::{Decision, Job, JobEvent, JobState};
 use headstock_config::ledger::{Fact, Request};
 use headstock_config::people::Person;
@@ -32,6 +32,7 @@ pub enum Outcome {
 struct Order<'a> {
     machine: &'a str,
     file: &'a File,
+    estimate_s: f64,
     dry_run: bool,
     from_line: u64,
     follows: Option<String>,
@@ -58,15 +59,22 @@ impl Desk {
         let request = Request::StartJob { machine: machine.clone(), file, dry_run };
         self.book(who, request, async {
             let file = self.file(&file_id)?;
+            let found = self.analysed_for(&known.declared.id, &file).await?;
             let _one_at_a_time = self.inner.starting.lock().await;
             self.room_for_work()?;
             self.not_locked_at_all(&machine)?;
             let waits = self.active_job(&machine).is_some();
             if !waits {
-                self.fit_to_run(&known.declared.id, &file)?;
+                self.fit_to_run(&known.declared.id, &found)?;
             }
-            let order =
-                Order { machine: &machine, file: &file, dry_run, from_line: 1, follows: None };
+            let order = Order {
+                machine: &machine,
+                file: &file,
+                estimate_s: found.time_s,
+                dry_run,
+                from_line: 1,
+                follows: None,
+            };
             let job = self.queue(who, order).await?;
             if !waits {
                 self.begin(&job, &who.name, &file, None).await?;
@@ -123,7 +131,7 @@ impl Desk {
             return Err(crate::machine::Error::AtWork(other).into());
         }
         let file = self.file(&job.file)?;
-        self.fit_to_run(&job.machine, &file)?;
+        self.fit_to_run(&job.machine, &self.analysed_for(&job.machine, &file).await?)?;
         self.begin(id, by, &file, None).await
     }
 
@@ -140,7 +148,7 @@ impl Desk {
             from_line: order.from_line,
             lines: order.file.analysis.program_lines,
             lines_acked: 0,
-            estimate_s: order.file.analysis.time_s,
+            estimate_s: order.estimate_s,
             queued_ms: now_ms(),
             started_ms: None,
             ended_ms: None,
@@ -312,10 +320,12 @@ impl Desk {
     ) -> Result<Outcome, Refused> {
         let file = self.file(&job.file)?;
         self.room_for_work()?;
-        self.fit_to_run(&job.machine, &file)?;
+        let found = self.analysed_for(&job.machine, &file).await?;
+        self.fit_to_run(&job.machine, &found)?;
         let order = Order {
             machine: &job.machine,
             file: &file,
+            estimate_s: found.time_s,
             dry_run: job.dry_run,
             from_line: continuation.as_ref().map_or(1, |it| it.from_line),
             follows: Some(job.id.clone()),
@@ -375,8 +385,8 @@ impl Desk {
         }
     }
 
-    fn fit_to_run(&self, machine: &str, file: &File) -> Result<(), Refused> {
-        let findings: Vec<Finding> = self.preflight(machine, file)?;
+    fn fit_to_run(&self, machine: &str, found: &Analysis) -> Result<(), Refused> {
+        let findings: Vec<Finding> = self.findings(machine, found)?;
         if findings.iter().any(|finding| finding.blocks) {
             return Err(Refused::Preflight(findings));
         }

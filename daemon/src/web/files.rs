@@ -58,7 +58,7 @@ pub(super) async fn remove(ask: Asked) -> Result<Response, Failure> {
 pub(super) async fn preflight(ask: Asked) -> Result<Response, Failure> {
     let Against { machine } = ask.query()?;
     let file = ask.desk().file(ask.name())?;
-    Ok(shown(&ask.desk().preflight(&machine, &file)?))
+    Ok(shown(&ask.desk().preflight(&machine, &file).await?))
 }
 
 pub(super) async fn bring(mut ask: Asked) -> Result<Response, Failure> {

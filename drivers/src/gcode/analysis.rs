@@ -4,12 +4,13 @@
 //! controller would refuse are counted as warnings and otherwise left out, since GRBL refuses a
 //! line as a whole.
 //!
-//! The program is taken to begin in power-up modes at an unknown place: until a program says
+//! The program is taken to begin in power-up modes (with the machine's units, where it is known)
+//! at an unknown place: until a program says
 //! where an axis is, moves along it count neither for the box nor, if they are absolute, for the
 //! length. Not here: whether a given machine can carry the program out (`preflight`).
 
 use headstock_config::file::{Analysis, Warning};
-use headstock_config::machine::Controller;
+use headstock_config::machine::{Controller, Machine, Units};
 
 use super::Pause;
 use super::clean::{Fault, Oddities, clean};
@@ -61,28 +62,19 @@ impl Analyzer {
     /// For a machine with these limits. Power (S) is taken to follow a beam where it changes in
     /// motion, as a laser program means it.
     pub fn new(limits: Limits) -> Self {
-        Self { lines: Lines::default(), ledger: Ledger::new(limits, true) }
+        Self { lines: Lines::default(), ledger: Ledger::new(limits, true, Units::Mm) }
     }
 
-    /// For the machine that a controller has told about itself.
-    pub fn of(controller: &Controller) -> Self {
-        let laser = controller.laser != Some(false);
-        Self { lines: Lines::default(), ledger: Ledger::new(Limits::of(controller), laser) }
+    /// For a machine: in its units, and as fast as its controller says that it is.
+    pub fn on(machine: &Machine, controller: Option<&Controller>) -> Self {
+        let laser = controller.is_none_or(|it| it.laser != Some(false));
+        let limits = controller.map(Limits::of).unwrap_or_default();
+        Self { lines: Lines::default(), ledger: Ledger::new(limits, laser, machine.units) }
     }
 
     /// The next bytes of the program.
     pub fn push(&mut self, bytes: &[u8]) {
         self.lines.push(bytes, |number, raw| self.ledger.take(number, raw));
-    }
-
-    /// The next line of the program, for a caller that cuts lines itself.
-    pub fn line(&mut self, number: u64, raw: &[u8]) {
-        self.ledger.take(number, raw);
-    }
-
-    /// Lines so far, with blank ones and comments.
-    pub fn lines(&self) -> u64 {
-        self.lines.count()
     }
 
     /// The program has ended. Returns what was found and the number of lines of the file.
@@ -93,9 +85,10 @@ impl Analyzer {
 }
 
 impl Ledger {
-    fn new(limits: Limits, laser: bool) -> Self {
+    fn new(limits: Limits, laser: bool, units: Units) -> Self {
+        let modal = Modal { units, ..Modal::default() };
         Self {
-            interpreter: Interpreter::default().with_laser(laser),
+            interpreter: Interpreter::new(modal, [None; 3]).with_laser(laser),
             planner: Planner::new(limits),
             found: Analysis { assumed: limits.to_string(), ..Analysis::default() },
             bounds: Extent::default(),

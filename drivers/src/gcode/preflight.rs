@@ -4,8 +4,10 @@
 //! controller has told and the latest live values. Every finding says what, where, what would
 //! happen and what to do; those that block must be gone before a start.
 //!
-//! Not here: what the desk knows (roles, other jobs), and units: a program that does not say G20
-//! or G21 is judged in the machine's units, and whoever starts it must set those first.
+//! The analysis must be one for this machine (`Analyzer::on`): a program that does not say G20 or
+//! G21 is judged in the units that the machine is put into before its first line.
+//!
+//! Not here: what the desk knows (roles, other jobs).
 
 mod envelope;
 mod program;
@@ -64,4 +66,4 @@ fn note(code: &str, text: impl Into<String>, means: &str, remedy: &str) -> Findi
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -26,6 +26,9 @@ async fn a_file_becomes_a_finished_job() {
     let started = trial.post("/api/v1/jobs", json!({ "machine": "mill", "file": file })).await;
     let started = started.with(201);
     check("JobView", &started);
+    let brisk = trial.get(&format!("/api/v1/files/{file}")).await["analysis"]["time_s"].as_f64();
+    let here = started["estimate_s"].as_f64();
+    assert!(brisk < here, "{here:?} s: the pretend mill is slower than the {brisk:?} s at upload");
     let path = format!("/api/v1/jobs/{}", started["id"].as_str().unwrap());
     let done = trial.until(&path, |it| it["state"] == "completed").await;
     check("JobView", &done);

@@ -4,6 +4,7 @@ use headstock_config::machine::Units;
 use proptest::prelude::*;
 
 use super::*;
+use crate::gcode::preflight::tests::machine;
 
 fn analyse(program: &str) -> Analysis {
     let mut analyzer = Analyzer::new(Limits::default());
@@ -118,6 +119,16 @@ fn machine_moves_are_told() {
 }
 
 #[test]
+fn units_that_a_program_does_not_say_are_the_machines() {
+    let mut analyzer =
+        Analyzer::on(&Machine { units: Units::Inch, ..machine() }, Some(&Controller::default()));
+    analyzer.push(b"G0X1Y0Z0\nG21\nX2\n");
+    let found = analyzer.finish().0;
+    assert_eq!(found.bounds.unwrap().max[0], 25.4);
+    assert!((found.path_mm - 23.4).abs() < 1e-9, "{}", found.path_mm);
+}
+
+#[test]
 fn dwell_counts() {
     assert!((analyse("G4P1.5\nG4P2\n").time_s - 3.5).abs() < 1e-9);
 }
@@ -126,7 +137,8 @@ fn dwell_counts() {
 fn a_controller_without_laser_mode_stops_at_each_change_of_power() {
     let program: String = (0..50).map(|it| format!("G1X{it}S{it}F6000\n")).collect();
     let time = |laser| {
-        let mut analyzer = Analyzer::of(&Controller { laser, ..Controller::default() });
+        let controller = Controller { laser, ..Controller::default() };
+        let mut analyzer = Analyzer::on(&machine(), Some(&controller));
         analyzer.push(b"M4S1\n");
         analyzer.push(program.as_bytes());
         analyzer.finish().0.time_s

@@ -1,7 +1,7 @@
 //! Does the program stay where the tool can go?
 
 use headstock_config::file::Bounds;
-use headstock_config::machine::{Envelope, SoftLimits, Units};
+use headstock_config::machine::{Envelope, SoftLimits};
 use headstock_config::preflight::Finding;
 
 use super::{Case, blocking, note};
@@ -36,9 +36,8 @@ pub(super) fn check(case: &Case, findings: &mut Vec<Finding>) {
         findings.push(as_strict_as_asked(case, finding));
         return;
     };
-    let unit = if inches(case) { crate::gcode::MM_PER_INCH } else { 1.0 };
     for (axis, offset) in offset.into_iter().enumerate() {
-        findings.extend(sides(case, &bounds, &envelope, axis, unit, offset));
+        findings.extend(sides(case, &bounds, &envelope, axis, offset));
     }
 }
 
@@ -52,22 +51,15 @@ fn envelope(case: &Case) -> Option<Envelope> {
     case.machine.envelope.or_else(told)
 }
 
-/// A program that never says its units is analysed in millimetres and carried out in the
-/// machine's.
-fn inches(case: &Case) -> bool {
-    case.analysis.units.is_none() && case.machine.units == Units::Inch
-}
-
 fn sides(
     case: &Case,
     bounds: &Bounds,
     envelope: &Envelope,
     axis: usize,
-    unit: f64,
     offset: f64,
 ) -> impl Iterator<Item = Finding> {
-    let low = bounds.min[axis] * unit + offset;
-    let high = bounds.max[axis] * unit + offset;
+    let low = bounds.min[axis] + offset;
+    let high = bounds.max[axis] + offset;
     let below = (envelope.min[axis] - low, low, envelope.min[axis], bounds.min_line[axis]);
     let above = (high - envelope.max[axis], high, envelope.max[axis], bounds.max_line[axis]);
     let outside = move |(by, reached, edge, line): (f64, f64, f64, u64)| {

@@ -7,9 +7,9 @@ use headstock_config::machine::{
 };
 
 use super::*;
-use crate::gcode::{Analyzer, Limits};
+use crate::gcode::Analyzer;
 
-fn machine() -> Machine {
+pub(crate) fn machine() -> Machine {
     Machine {
         id: "mill".into(),
         name: "Mill".into(),
@@ -51,8 +51,8 @@ fn live() -> Live {
     }
 }
 
-fn analysed(program: &str) -> Analysis {
-    let mut analyzer = Analyzer::new(Limits::default());
+fn analysed(program: &str, machine: &Machine) -> Analysis {
+    let mut analyzer = Analyzer::on(machine, Some(&controller()));
     analyzer.push(program.as_bytes());
     analyzer.finish().0
 }
@@ -61,7 +61,7 @@ const PROGRAM: &str = "G21G90G54\nG0X0Y0Z5\nM3S1000\nG1X100Y50Z-2F500\nG0Z5\nM5\
 
 /// Codes of the findings; a `!` marks those that block.
 fn codes(program: &str, machine: &Machine, controller: &Controller, live: &Live) -> Vec<String> {
-    let findings = preflight(&analysed(program), machine, Some(controller), live);
+    let findings = preflight(&analysed(program, machine), machine, Some(controller), live);
     let mark = |it: &Finding| if it.blocks { "!" } else { "" };
     findings.iter().map(|it| format!("{}{}", it.code.replace("preflight.", ""), mark(it))).collect()
 }
@@ -104,7 +104,7 @@ fn the_machine_must_be_ready() {
 #[test]
 fn leaving_the_envelope_names_axis_line_and_distance() {
     let far = "G21\nG0X0Y0Z5\nG1X250.5Y0F500\nG1Y-51\nG0X0\n";
-    let findings = preflight(&analysed(far), &machine(), Some(&controller()), &live());
+    let findings = preflight(&analysed(far, &machine()), &machine(), Some(&controller()), &live());
     let told: Vec<_> = findings.iter().map(|it| (it.line, it.text.as_str())).collect();
     assert_eq!(
         told,
@@ -148,7 +148,8 @@ fn units_that_nobody_says_are_the_machines() {
 #[test]
 fn refused_lines_block_with_the_first_lines() {
     let program = format!("G21\n{}", "G81X1Z-1R1F100\n".repeat(7));
-    let findings = preflight(&analysed(&program), &machine(), Some(&controller()), &live());
+    let findings =
+        preflight(&analysed(&program, &machine()), &machine(), Some(&controller()), &live());
     assert_eq!((findings.len(), findings[0].line), (1, Some(2)));
     assert_eq!(findings[0].code, "preflight.canned_cycle");
     assert!(findings[0].text.ends_with("7 lines: 2, 3, 4, 5, 6 …"), "{}", findings[0].text);
