@@ -4,8 +4,10 @@ mod bench;
 
 use headstock_config::command::{Command, NO_AXIS, Override, Stop};
 use headstock_config::event::{Cause, Event};
-use headstock_config::machine::{HoldMeans, Mode, OnError, StopMeans};
+use headstock_config::machine::{HoldMeans, Machine, Mode, OnError, StopMeans, Units};
 use headstock_drivers::Refusal;
+use headstock_drivers::gcode::Reader;
+use headstock_drivers::gcode::modal::Modal;
 use headstock_drivers::grbl::sim::Options;
 
 use bench::{Bench, machine, options, program};
@@ -32,6 +34,8 @@ fn a_program_arrives_line_for_line_and_ends_done() {
     assert_eq!(bench.run(SQUARE), Event::ProgramDone);
     let sent: Vec<String> = program(SQUARE).into_iter().map(|line| line.text).collect();
     let arrived = &bench.device.lines()[known..];
+    assert_eq!(arrived[0], "$G", "in which modes does it stand?");
+    let arrived = &arrived[1..];
     assert_eq!(arrived[..sent.len()], sent[..]);
     assert_eq!(arrived[sent.len()..], ["$G"]);
     assert_eq!(bench.position(), [0.0; 3]);
@@ -39,6 +43,72 @@ fn a_program_arrives_line_for_line_and_ends_done() {
     assert_eq!(bench.driver.live().mode, Mode::Idle);
     let progress = bench.driver.progress().unwrap();
     assert_eq!((progress.lines_sent, progress.lines_acked, progress.line), (10, 10, 10));
+}
+
+#[test]
+fn a_program_runs_in_the_modes_of_power_up_whatever_was_left_behind() {
+    for (units, millimetres) in [(Units::Mm, 10.0), (Units::Inch, 254.0)] {
+        let machine = Machine { units, ..machine() };
+        let mut bench = Bench::of(&machine, options()).connect();
+        bench.obey(run("G0X5")).unwrap();
+        bench.until(5.0, "motion", |it| it.position()[0] == 5.0);
+        bench.until_mode(Mode::Idle);
+        for left_behind in ["G20", "G91", "G18", "G93"] {
+            bench.obey(run(left_behind)).unwrap();
+            bench.wait(0.3);
+        }
+        let modal = Modal { units, ..Modal::default() };
+        let mut reader = Reader::new(79).beginning(modal, [None; 3], false);
+        let lines = [(1, "X1"), (2, "X10F600")];
+        let lines = lines.map(|(at, text)| reader.read(at, text.as_bytes()).unwrap().unwrap());
+        bench.start_lines(lines.into(), false);
+        assert_eq!(bench.ended(60.0), Event::ProgramDone, "{:?}", bench.events);
+        assert!((bench.position()[0] - millimetres).abs() < 0.005, "{:?}", bench.position());
+    }
+}
+
+#[test]
+fn a_program_begins_where_a_zero_of_a_moment_ago_says() {
+    let mut bench = Bench::connected(options());
+    bench.obey(run("G0X7")).unwrap();
+    bench.until(5.0, "motion", |it| it.position()[0] == 7.0);
+    bench.until_mode(Mode::Idle);
+    bench.obey(Command::Zero { system: None, at: [Some(0.0); 3] }).unwrap();
+    while bench.driver.unanswered_bytes() > 0
+        || bench.device.lines().last().is_none_or(|line| !line.starts_with("G10"))
+    {
+        bench.wait(0.001);
+    }
+    assert_eq!(bench.run("G1X2F600\n"), Event::ProgramDone, "{:?}", bench.events);
+    assert_eq!(bench.position()[0], 9.0);
+}
+
+#[test]
+fn where_nothing_can_be_homed_zeroing_all_axes_ends_a_doubt() {
+    let mut bench = Bench::connected(Options { settings: vec![(22, 0.0)], ..options() });
+    bench.obey(run("G1X100F600")).unwrap();
+    bench.until_mode(Mode::Running);
+    bench.stop(Stop::Abort);
+    bench.until(5.0, "rest", |it| it.driver.live().position_doubt.is_some());
+    bench.wait(1.0);
+    if bench.driver.live().mode == Mode::Alarm {
+        bench.obey(Command::Unlock).unwrap();
+    }
+    bench.until_mode(Mode::Idle);
+    bench.reopen();
+    bench.until_mode(Mode::Idle);
+    assert!(bench.driver.live().position_doubt.is_some(), "a new connection finds no position");
+    bench.obey(Command::Zero { system: None, at: [Some(0.0); 3] }).unwrap();
+    bench.until(5.0, "trust", |it| it.driver.live().position_doubt.is_none());
+}
+
+#[test]
+fn settings_are_not_written_by_a_typed_line() {
+    let mut bench = Bench::connected(options());
+    for line in ["$100=80", "$RST=*", "(x)$20=0", "[ESP444]RESTART", "$N0=G20"] {
+        assert!(matches!(bench.obey(run(line)), Err(Refusal::BadCommand(_))), "{line}");
+    }
+    assert_eq!(bench.obey(run("$#")), Ok(()));
 }
 
 #[test]
@@ -190,6 +260,12 @@ fn a_tool_change_is_never_sent_and_what_it_disturbed_is_put_back() {
     bench.start("G21G90\nM3S900\nG1X5F500\nT2M6\nX6\nG0X8\n");
     bench.until_mode(Mode::Held);
     assert!(bench.events.contains(&Event::Asks { why: "M6 T2".into(), line: 4 }));
+    let still = |line: &&String| *line == "M5" || *line == "M9";
+    assert_eq!(
+        bench.device.lines().iter().filter(still).count(),
+        2,
+        "nobody reaches into a spindle"
+    );
     bench.obey(run("M5")).unwrap();
     bench.obey(run("G91 G0 Z5")).unwrap();
     bench.obey(jog(1.0, 600.0)).unwrap();
@@ -243,6 +319,21 @@ fn a_cancelled_jog_stays_cancelled() {
     assert_eq!(bench.position(), rest);
     assert!(rest[0] < 10.0, "{rest:?}");
     assert_eq!(bench.driver.unanswered_bytes(), 0);
+}
+
+#[test]
+fn a_hold_ends_every_jog_that_has_been_accepted() {
+    let mut bench = Bench::connected(options());
+    bench.obey(jog(50.0, 600.0)).unwrap();
+    bench.obey(jog(50.0, 600.0)).unwrap();
+    bench.until_mode(Mode::Jogging);
+    bench.stop(Stop::Hold);
+    bench.wait(2.0);
+    let rest = bench.position();
+    bench.wait(3.0);
+    assert_eq!(bench.position(), rest);
+    assert!(rest[0] < 5.0, "{rest:?}");
+    assert_eq!((bench.driver.unanswered_bytes(), bench.driver.live().mode), (0, Mode::Idle));
 }
 
 #[test]
@@ -428,8 +519,8 @@ fn the_house_leaves_a_running_program_held() {
     let mut out = headstock_drivers::Outbox::default();
     let now = bench.now();
     bench.driver.farewell(now, &mut out);
-    assert_eq!(out.urgent, b"!");
-    assert!(out.events.iter().any(|event| is_lost(event, Cause::Closing, true)));
+    assert_eq!(out.urgent[0], b'!');
+    assert!(out.events.iter().any(|event| is_lost(event, Cause::Closing, false)));
 }
 
 #[test]

@@ -102,6 +102,10 @@ impl Grbl {
             upper if upper.starts_with("$J=") || upper == "$C" => {
                 Err(Refusal::BadCommand(format!("`{text}` has a command of its own")))
             }
+            // Settings are a maintainer's, and have to be read again afterwards.
+            upper if upper.starts_with(['$', '[']) && upper.contains(['=', ']']) => {
+                Err(Refusal::BadCommand(format!("`{text}` changes settings, which `setting` does")))
+            }
             _ => Ok(person(text)),
         }
     }
@@ -122,13 +126,18 @@ impl Grbl {
 
     /// The modal state is known: writes the lines of a command that had waited for it.
     pub(super) fn expand_command(&mut self, command: &Command, modal: &Modal) {
-        let lines = match command {
-            Command::Zero { system, at } => zero(*system, *at, modal),
-            Command::Probe { by, feed, lenient } => self.probe(*by, *feed, *lenient, modal),
+        let errands = match command {
+            Command::Zero { system, at } => {
+                let why = Why::Zero(at.iter().all(Option::is_some));
+                vec![Errand::new(zero(*system, *at, modal), why)]
+            }
+            Command::Probe { by, feed, lenient } => {
+                self.probe(*by, *feed, *lenient, modal).into_iter().map(person).collect()
+            }
             _ => Vec::new(),
         };
-        for line in lines.into_iter().rev() {
-            self.errands.push_front(person(line));
+        for errand in errands.into_iter().rev() {
+            self.errands.push_front(errand);
         }
     }
 
@@ -232,11 +241,11 @@ fn check_system(system: u8) -> Result<(), Refusal> {
 }
 
 /// `G10 L20` in the units that are selected.
-fn zero(system: Option<u8>, at: [Option<f64>; 3], modal: &Modal) -> Vec<String> {
+fn zero(system: Option<u8>, at: [Option<f64>; 3], modal: &Modal) -> String {
     let scale = if modal.units == Some(200) { 25.4 } else { 1.0 };
     let at = at.map(|value| value.map(|value| value / scale));
     let targets = jog::targets(at).unwrap_or_default();
-    vec![format!("G10L20P{}{targets}", system.unwrap_or(0))]
+    format!("G10L20P{}{targets}", system.unwrap_or(0))
 }
 
 /// A typed line as it may be sent: no comments, no realtime characters, plain ASCII.
@@ -285,8 +294,8 @@ mod tests {
     fn zero_is_written_in_the_units_that_are_selected() {
         let inch = Modal { units: Some(200), ..Modal::default() };
         let at = [Some(0.0), None, Some(25.4)];
-        assert_eq!(zero(None, at, &Modal::default()), ["G10L20P0X0Z25.4"]);
-        assert_eq!(zero(Some(2), at, &inch), ["G10L20P2X0Z1"]);
+        assert_eq!(zero(None, at, &Modal::default()), "G10L20P0X0Z25.4");
+        assert_eq!(zero(Some(2), at, &inch), "G10L20P2X0Z1");
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Capabilities {
     pub buffer_exact: bool,
     /// `$G` shows F, S and T exactly as they were programmed.
     pub modal_exact: bool,
+    /// `$G` follows what lines set; unknown until it was doubted once.
+    pub modal_follows: Option<bool>,
     /// After an error every further line is refused until it is woken.
     pub errors_stick: bool,
     /// It says things that are in no bracket.
@@ -68,6 +70,7 @@ impl Default for Capabilities {
             homing_answers: false,
             buffer_exact: true,
             modal_exact: true,
+            modal_follows: None,
             errors_stick: false,
             chatty: false,
             line_numbers: false,

@@ -45,8 +45,12 @@ pub(super) enum Why {
     Home(bool),
     /// `$X`.
     Unlock,
-    /// Puts back what a person changed during a tool change.
+    /// Puts a mode, the spindle or the coolant to what the program expects.
     Restore,
+    /// Spindle or coolant off, for a tool change.
+    ToolOut,
+    /// A work offset is set; `true`: of all axes.
+    Zero(bool),
     /// A line that a person asked for.
     Person,
 }
@@ -56,12 +60,16 @@ pub(super) enum Why {
 pub(super) enum Wanted {
     /// To get to know the controller.
     Introduction,
+    /// To begin a program in the modes it was judged in.
+    Start,
     /// To have it back after a tool change.
     ToolOut,
     /// To see what has become of it.
     ToolBack,
     /// To compare at the end of a program; tries so far.
     End(u8),
+    /// To see whether it follows this motion mode, which was set on purpose.
+    Witness(u16),
     /// A command that depends on the units or the distance mode.
     Command(Command),
 }
@@ -117,16 +125,18 @@ impl Grbl {
                 self.introduction_went_on();
             }
             (Why::Modal(wanted), refused) => self.modal_answered(now, wanted, refused, out),
-            (Why::CheckOn, None) => self.program_prepared(),
+            (Why::CheckOn, None) => self.check_is_on(now, out),
             (Why::CheckOff, None) => self.program_left_check(now),
             (Why::Home(all), None) => self.homed(all, out),
             (Why::Unlock, None) => self.unlocked(out),
             (Why::Restore, None) => self.restored(),
+            (Why::ToolOut, None) => self.tool_is_still(out),
+            (Why::Zero(all), None) => self.zeroed(all),
             (Why::Person, None) => (),
-            (Why::CheckOn | Why::CheckOff | Why::Restore, Some(number)) => {
+            (Why::CheckOn | Why::CheckOff | Why::Restore | Why::ToolOut, Some(number)) => {
                 self.procedure_refused(now, &errand.text, number, out);
             }
-            (Why::Home(_) | Why::Unlock | Why::Person, Some(number)) => {
+            (Why::Home(_) | Why::Unlock | Why::Zero(_) | Why::Person, Some(number)) => {
                 self.homing = None;
                 self.command_failed(errand.text, Some(number), out);
             }
@@ -142,10 +152,14 @@ impl Grbl {
     ) {
         let heard = self.heard_modal.take().filter(|_| refused.is_none());
         match wanted {
-            Wanted::Introduction => self.introduced(now, out),
+            Wanted::Introduction => {
+                self.introduced(now, heard.is_some() || refused.is_some(), out);
+            }
+            Wanted::Start => self.start_modes_heard(now, heard, out),
             Wanted::ToolOut => self.tool_change_begins(now, heard, out),
-            Wanted::ToolBack => self.tool_change_ends(heard),
+            Wanted::ToolBack => self.tool_change_ends(now, heard, out),
             Wanted::End(tries) => self.program_compared(now, heard, tries, refused, out),
+            Wanted::Witness(motion) => self.witness_heard(now, heard, motion, out),
             Wanted::Command(command) => {
                 let modal = heard.unwrap_or_default();
                 self.expand_command(&command, &modal);
@@ -171,6 +185,13 @@ impl Grbl {
             self.sight.live.position_doubt = None;
         }
         out.events.push_back(Event::Homed);
+    }
+
+    /// Where nothing can be homed, zeroing all axes is how a person says where the machine is.
+    fn zeroed(&mut self, all: bool) {
+        if all && self.it.controller.homing == Some(false) {
+            self.sight.live.position_doubt = None;
+        }
     }
 
     fn unlocked(&mut self, out: &mut Outbox) {

@@ -56,6 +56,10 @@ impl Grbl {
             program.paused = true;
         }
         self.poll.ask(now, &[self.hold_byte()], out);
+        if self.sight.state == State::Jog || self.stream.has_jog() {
+            // A hold ends the jog that moves, and not one that lies unread behind it.
+            self.cancel_jog(now, out);
+        }
     }
 
     fn hold_byte(&self) -> u8 {

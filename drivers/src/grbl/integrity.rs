@@ -78,10 +78,11 @@ struct Suspicion {
 }
 
 impl Watch {
-    /// A program begins at this work position.
-    pub(super) fn begin(start: Option<Xyz>) -> Self {
+    /// A program begins at this work position and in these modes.
+    pub(super) fn begin(start: Option<Xyz>, modal: Modal) -> Self {
         let start = start.map_or([None; 3], |at| at.map(Some));
-        let mut watch = Self { trusted: [true; 3], last_sent: start, ..Self::default() };
+        let trusted = [true; 3];
+        let mut watch = Self { modal, trusted, last_sent: start, ..Self::default() };
         watch.recent.start(start, true);
         watch
     }
@@ -126,6 +127,17 @@ impl Watch {
         } else {
             self.recent.push(point, planner_blocks);
         }
+    }
+
+    /// The first mode that is not what the lines made it: (expected, found). Nothing, where `$G` is
+    /// no witness.
+    pub(super) fn modes_differ(
+        &self,
+        reported: &Modal,
+        it: &Capabilities,
+    ) -> Option<(String, String)> {
+        let told = it.modal_follows != Some(false);
+        self.modal.differs(reported, it.modal_exact).filter(|_| told)
     }
 
     /// A line was refused and the program goes on without it, or a person used the machine: modes

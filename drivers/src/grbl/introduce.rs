@@ -24,6 +24,9 @@ use crate::Outbox;
 
 /// Silence after which a person is told.
 const TELL: Duration = Duration::from_secs(5);
+/// Times that answers may belong to others before a controller is taken as one that does not
+/// tell its modes.
+const MISHEARD: u8 = 8;
 /// Rest between two attempts.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -58,6 +61,8 @@ pub(super) struct Introduction {
     latest: Option<Instant>,
     not_before: Option<Instant>,
     told: bool,
+    /// Times that `$G` was answered without its text.
+    misheard: u8,
 }
 
 impl Introduction {
@@ -130,8 +135,13 @@ impl Grbl {
         self.introduce_again(false, Some(now + RETRY));
     }
 
-    /// The last question was answered.
-    pub(super) fn introduced(&mut self, _now: Instant, out: &mut Outbox) {
+    /// The last question was answered; with its own text, if `heard`. Without, an answer to a
+    /// line of an earlier run came first, and every question got the answer of the one before.
+    pub(super) fn introduced(&mut self, now: Instant, heard: bool, out: &mut Outbox) {
+        if !heard && self.intro.phase == Phase::Asking && self.intro.misheard < MISHEARD {
+            self.intro.misheard += 1;
+            return self.introduction_stuck(now);
+        }
         if self.intro.phase == Phase::Asking {
             self.intro.phase = Phase::Done;
         }

@@ -25,6 +25,7 @@ mod modal;
 mod mode;
 mod overrides;
 mod poll;
+mod prepare;
 mod program;
 pub mod protocol;
 mod silence;
@@ -44,7 +45,9 @@ use std::time::Instant;
 
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::{Cause, Event};
-use headstock_config::machine::{HoldMeans, Live, Machine, Mode, OnError, Progress, StopMeans};
+use headstock_config::machine::{
+    HoldMeans, Live, Machine, Mode, OnError, Progress, StopMeans, Units,
+};
 
 use self::dialect::Capabilities;
 use self::errand::Errand;
@@ -55,8 +58,9 @@ use self::modal::Modal;
 use self::overrides::Overrides;
 use self::poll::Poll;
 use self::program::Running;
+use self::protocol::State;
 use self::status::Sight;
-use self::stop::{FEED_HOLD, Stopping};
+use self::stop::Stopping;
 use self::stream::Stream;
 use crate::gcode::ProgramLine;
 use crate::{Driver, Outbox, Program, Refusal};
@@ -115,6 +119,8 @@ struct Setup {
     stop: StopMeans,
     on_error: OnError,
     spinup_s: f64,
+    /// Of programs that do not say.
+    units: Units,
     /// The link carries reports ten times a second without being felt.
     fast_link: bool,
 }
@@ -128,6 +134,7 @@ impl Grbl {
             stop: machine.stop,
             on_error: machine.on_error,
             spinup_s: machine.spinup_s,
+            units: machine.units,
             fast_link: 200_000 <= machine.baud,
         })
     }
@@ -184,7 +191,10 @@ impl Grbl {
 
 impl Driver for Grbl {
     fn greet(&mut self, now: Instant, out: &mut Outbox) {
+        let doubt = self.sight.live.position_doubt.take();
         *self = Self::with(self.setup);
+        // A cable that was out for a moment brings no lost step back.
+        self.sight.live.position_doubt = doubt;
         self.open = true;
         self.intro = Introduction::begin(now);
         self.poll.ask(now, &[], out);
@@ -269,10 +279,14 @@ impl Driver for Grbl {
         self.advance(now, out);
     }
 
-    fn farewell(&mut self, _now: Instant, out: &mut Outbox) {
-        if self.program.is_some() {
-            out.urgent.push(FEED_HOLD);
-            self.lose_program(Cause::Closing, "the house is closing".into(), true, out);
+    fn farewell(&mut self, now: Instant, out: &mut Outbox) {
+        if self.stopping.is_some() {
+            return;
+        }
+        if self.program.is_some() || matches!(self.sight.state, State::Run | State::Jog) {
+            // Nobody will be here to see where it comes to rest.
+            self.hold_motion(now, out);
+            self.lose_program(Cause::Closing, "the house is closing".into(), false, out);
         }
     }
 

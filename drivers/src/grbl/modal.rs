@@ -1,9 +1,12 @@
 //! The modal state that the controller must be in, as far as the sent lines tell.
 //!
-//! Each group is `None` until a line sets it, so that only what a program said itself is ever
-//! compared with `[GC:…]`. It is not an interpreter: it knows no positions (see `crate::gcode`).
+//! A group that is `None` is not known and never compared with `[GC:…]`: feed and speed until a
+//! line sets them, everything after the end of a program, which resets modes. It is not an
+//! interpreter: it knows no positions (see `crate::gcode`).
 
 use std::fmt::Write;
+
+use headstock_config::machine::Units;
 
 /// One value per modal group; G-codes times ten (`G38.2` is 382).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,6 +51,36 @@ pub(super) struct Effect {
 }
 
 impl Modal {
+    /// The modes in which every program begins: those of a controller that was just switched on,
+    /// and the declared units. The work coordinate system is the person's choice.
+    pub(super) fn of_start(units: Units) -> Self {
+        Self {
+            motion: Some(0),
+            plane: Some(170),
+            units: Some(if units == Units::Inch { 200 } else { 210 }),
+            distance: Some(900),
+            feed_mode: Some(940),
+            ..Self::default()
+        }
+    }
+
+    /// These modes where they are known, else those of `below`, whose feed and speed are nobody's.
+    pub(super) fn over(self, below: Self) -> Self {
+        Self {
+            motion: self.motion.or(below.motion),
+            plane: self.plane.or(below.plane),
+            units: self.units.or(below.units),
+            distance: self.distance.or(below.distance),
+            feed_mode: self.feed_mode.or(below.feed_mode),
+            system: self.system.or(below.system),
+            spindle: self.spindle.or(below.spindle),
+            flood: self.flood.or(below.flood),
+            mist: self.mist.or(below.mist),
+            feed: self.feed,
+            speed: self.speed,
+        }
+    }
+
     /// Follows a line that is sent. `text` is stripped and upper case.
     pub(super) fn take(&mut self, text: &str) -> Effect {
         let mut line = Line::default();
@@ -137,6 +170,11 @@ impl Modal {
             }
         }
         modal
+    }
+
+    /// Something turns or flows.
+    pub(super) fn runs_tools(&self) -> bool {
+        matches!(self.spindle, Some(3 | 4)) || self.flood == Some(true) || self.mist == Some(true)
     }
 
     /// The first group in which the controller is not what the lines made it: (expected, found).
@@ -232,7 +270,8 @@ impl Modal {
                 lines.push(format!("G4P{}", decimal(spinup_s)));
             }
         }
-        if (self.flood, self.mist) != (now.flood, now.mist) {
+        let differs = |wanted: Option<bool>, is| wanted.is_some() && wanted != is;
+        if differs(self.flood, now.flood) || differs(self.mist, now.mist) {
             lines.push("M9".into());
             lines.extend((self.flood == Some(true)).then(|| "M8".into()));
             lines.extend((self.mist == Some(true)).then(|| "M7".into()));

@@ -38,6 +38,11 @@ impl Poll {
         self.waiting_since.get_or_insert(now);
     }
 
+    /// A question is unanswered.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting_since.is_some()
+    }
+
     /// A report came.
     pub(super) fn answered(&mut self) {
         self.waiting_since = None;

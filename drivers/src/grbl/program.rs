@@ -1,15 +1,17 @@
 //! A program on its way through the controller.
 //!
 //! ```text
-//!            $C on (dry run)                                      at rest, as predicted
+//!             $G, modes                                           at rest, as predicted
 //! Preparing ----------------> Flowing ---------------> Ending ------------------------> Comparing
-//!                             |  ^   all lines answered                                    |  $G
+//!             a fresh report  |  ^   all lines answered                                    |  $G
 //!              M0, M1, M6     v  |  resumed                                                v
 //!                          Reaching -> (Saving) -> Asking -> (Returning)      [Leaving: $C off]
-//!                           at rest     M6: $G               $G, restore                   |
+//!                           at rest   M6: $G, M5 M9          $G, restore                   |
 //!                                                                                        done
 //! ```
 //!
+//! A program is judged, before it starts, as if the controller had just been switched on and set
+//! to the declared units; so `prepare` brings the controller into these modes first.
 //! Lines go out by character counting; those that write EEPROM go alone; M6 never goes out. Every
 //! program ends with one `ProgramDone` or one `ProgramLost`, after which no byte of it is sent.
 //! Invariant: `progress` counts a line as answered only if its own `ok` came.
@@ -21,8 +23,9 @@ use headstock_config::event::{Cause, Event};
 use headstock_config::machine::{OnError, Progress};
 
 use super::Grbl;
-use super::errand::{Errand, Why};
-use super::integrity::Watch;
+use super::errand::{Errand, Wanted};
+use super::integrity::{Finding, Watch};
+use super::prepare::Preparation;
 use super::protocol::State;
 use super::stop::Reason;
 use super::stream::{ProgramSent, What};
@@ -50,12 +53,15 @@ pub(super) struct Running {
     pub(super) starving: bool,
     /// The last answered line moved without draining.
     pub(super) flowing: bool,
+    /// `$G` says something else than it should, and whether it is to be believed is being found
+    /// out; then it is asked again for this purpose.
+    pub(super) doubted: Option<(Finding, Wanted)>,
 }
 
 /// Where a program is.
 #[derive(Debug)]
 pub(super) enum Stage {
-    Preparing,
+    Preparing(Preparation),
     Flowing,
     Reaching(Ask),
     Saving(Ask),
@@ -70,7 +76,7 @@ impl Running {
     /// The next report decides.
     pub(super) fn waits_for_rest(&self) -> bool {
         self.watch.suspects()
-            || matches!(self.stage, Stage::Ending | Stage::Leaving { .. })
+            || matches!(self.stage, Stage::Preparing(_) | Stage::Ending | Stage::Leaving { .. })
             || matches!(self.stage, Stage::Reaching(_)) && !self.paused
     }
 
@@ -102,21 +108,19 @@ impl Grbl {
         }
         self.hold.clear();
         self.restart_expected = false;
-        let start = self.sight.live.work_position;
         self.program = Some(Running {
             dry_run: program.dry_run,
             queue: VecDeque::with_capacity(READY),
             finished: false,
-            stage: if program.dry_run { Stage::Preparing } else { Stage::Flowing },
+            stage: Stage::Preparing(Preparation::begin()),
             paused: false,
-            watch: Watch::begin(start),
+            watch: Watch::default(),
             starving: false,
             flowing: false,
+            doubted: None,
         });
         self.progress = Some(Progress::default());
-        if program.dry_run {
-            self.errands.push_back(Errand::new("$C", Why::CheckOn));
-        }
+        self.errands.push_back(Errand::modal(Wanted::Start));
         self.advance(now, out);
         Ok(())
     }
@@ -129,13 +133,6 @@ impl Grbl {
             return 0;
         }
         READY.saturating_sub(program.queue.len())
-    }
-
-    /// The controller is in check mode.
-    pub(super) fn program_prepared(&mut self) {
-        if let Some(program) = &mut self.program {
-            program.stage = Stage::Flowing;
-        }
     }
 
     /// Sends what fits.

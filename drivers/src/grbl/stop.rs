@@ -350,8 +350,9 @@ impl Grbl {
     }
 
     /// The mode while a stop is on its way, where the state word does not tell.
+    /// A stop is not over before it is known what came of it.
     pub(super) fn stopping_mode(&self) -> Option<Mode> {
-        let stopping = self.stopping.as_ref()?;
-        (stopping.slows() && self.sight.state == State::Run).then_some(Mode::Holding)
+        self.stopping.as_ref()?;
+        (!matches!(self.sight.state, State::Alarm | State::Sleep)).then_some(Mode::Holding)
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::{Cause, Check, Event};
-use headstock_config::machine::{HoldMeans, Mode, OnError, StopMeans};
+use headstock_config::machine::{HoldMeans, Mode, OnError, StopMeans, Units};
 
 use super::{Grbl, Setup};
 use crate::gcode::{LineTraits, ProgramLine};
@@ -30,6 +30,7 @@ impl Talk {
             stop: StopMeans::HoldThenReset,
             on_error: OnError::Stop,
             spinup_s: 2.0,
+            units: Units::Mm,
             fast_link: false,
         };
         change(&mut setup);
@@ -95,6 +96,12 @@ impl Talk {
 
     fn begin(&mut self, dry_run: bool) {
         self.grbl.begin(self.now, Program { dry_run }, &mut self.out).unwrap();
+        self.expect("$G");
+        self.hear(&format!("{AT_POWER_UP}\r\nok"));
+        if !dry_run {
+            self.hear(QUIET);
+            self.sent();
+        }
     }
 
     fn feed(&mut self, number: u64, text: &str) {
@@ -108,6 +115,7 @@ impl Talk {
     }
 }
 
+const AT_POWER_UP: &str = "[GC:G0 G54 G17 G21 G90 G94 M5 M9 T0 F0 S0]";
 const QUIET: &str = "<Idle|MPos:0.000,0.000,0.000|Bf:15,128|FS:0,0|WCO:0.000,0.000,0.000>";
 
 fn mode(events: &[Event]) -> Option<Mode> {
@@ -259,6 +267,73 @@ fn a_program_is_done_when_the_machine_rests_where_it_should() {
     let events = talk.take_events();
     assert!(events.contains(&Event::ProgramDone), "{events:?}");
     assert_eq!(mode(&events), Some(Mode::Idle));
+}
+
+/// A program that leaves G1, at rest, and `$G` says that it is G0.
+fn ended_in_another_mode() -> Talk {
+    let mut talk = Talk::connected();
+    talk.begin(false);
+    let traits = LineTraits { moves: true, ..LineTraits::default() };
+    let line = ProgramLine { number: 1, text: "G1X1F100".into(), traits, end: [None; 3] };
+    talk.grbl.feed(talk.now, line, &mut talk.out);
+    talk.grbl.finish(talk.now, &mut talk.out);
+    talk.expect("G1X1F100");
+    talk.hear("ok");
+    talk.hear("<Idle|MPos:1.000,0.000,0.000|Bf:15,128|FS:0,0>");
+    talk.expect("$G");
+    talk.hear("[GC:G0 G54 G17 G21 G90 G94 M5 M9 T0 F100 S0]\r\nok");
+    talk.expect("G1");
+    talk.hear("ok");
+    talk.expect("$G");
+    talk
+}
+
+#[test]
+fn a_mode_that_differs_counts_where_the_controller_tells_modes() {
+    let mut talk = ended_in_another_mode();
+    talk.hear("[GC:G1 G54 G17 G21 G90 G94 M5 M9 T0 F100 S0]\r\nok");
+    let found = |event: &Event| match event {
+        Event::Mismatch(mismatch) => mismatch.check == Check::ModalState,
+        _ => false,
+    };
+    assert!(talk.take_events().iter().any(found));
+}
+
+#[test]
+fn a_controller_that_always_tells_the_same_modes_is_no_witness() {
+    let mut talk = ended_in_another_mode();
+    talk.hear("[GC:G0 G54 G17 G21 G90 G94 M5 M9 T0 F100 S0]\r\nok");
+    talk.expect("$G");
+    talk.hear("[GC:G0 G54 G17 G21 G90 G94 M5 M9 T0 F100 S0]\r\nok");
+    let events = talk.take_events();
+    assert!(events.contains(&Event::ProgramDone), "{events:?}");
+    assert!(events.iter().any(|event| matches!(event, Event::Message { .. })));
+}
+
+#[test]
+fn an_answer_to_somebody_elses_line_does_not_introduce_the_controller() {
+    let mut talk = Talk::new();
+    talk.grbl.greet(talk.now, &mut talk.out);
+    talk.hear(QUIET);
+    talk.expect("$");
+    // In a dwell it says Idle, with a line of an earlier run behind it.
+    talk.hear("ok");
+    for (line, answer) in [
+        ("$I", "error:3"),
+        ("$$", "[VER:1.1h.20190830:]\r\n[OPT:VH,15,128]\r\nok"),
+        ("$#", "$22=0\r\nok"),
+        ("$G", "[G54:0.000,0.000,0.000]\r\nok"),
+    ] {
+        talk.expect(line);
+        talk.hear(answer);
+    }
+    talk.hear(AT_POWER_UP);
+    talk.hear("ok");
+    talk.hear(QUIET);
+    assert!(talk.grbl.begin(talk.now, Program::default(), &mut talk.out).is_err());
+    talk.wait(2500);
+    talk.hear(QUIET);
+    assert!(talk.sent().1.starts_with('$'), "everything is asked again");
 }
 
 #[test]

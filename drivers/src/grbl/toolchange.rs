@@ -3,21 +3,22 @@
 //! M0 and M1 are sent, and nothing after them until the person says go on. GRBL carries out M0 as
 //! a hold; it ignores M1, and so do many builds M0, so our own waiting is what counts. M6 is not
 //! sent, since GRBL refuses it: when everything before it is done, the modal state is asked for
-//! and kept, the person may move, probe and zero as they like, and before the program goes on,
-//! what they changed is put back: modes first, then the spindle with its time to get up to speed.
-//! Other words of an M6 line (`T2`) are sent after it.
+//! and kept, and spindle and coolant are switched off before a person is asked to reach in. They
+//! may move, probe and zero as they like, and before the program goes on, what was changed is put
+//! back: modes first, then the spindle with its time to get up to speed. Other words of an M6 line
+//! (`T2`) are sent after it; a spindle that they stop is not started for them.
 
 use std::time::Instant;
 
-use headstock_config::event::{Check, Event};
+use headstock_config::event::Event;
 
 use super::Grbl;
 use super::errand::{Errand, Wanted, Why};
-use super::integrity::Finding;
 use super::modal::Modal;
 use super::program::Stage;
 use super::protocol::State;
 use super::stop::CYCLE_START;
+use super::verify::extra_answer;
 use crate::gcode::{Pause, ProgramLine};
 use crate::{Outbox, Refusal};
 
@@ -116,20 +117,35 @@ impl Grbl {
         out: &mut Outbox,
     ) {
         let Some(program) = &mut self.program else { return };
-        let differs = heard
-            .as_ref()
-            .and_then(|heard| program.watch.modal.differs(heard, self.it.modal_exact));
-        if let Some((expected, found)) = differs {
-            let check = Check::ModalState;
-            return self.mismatch(now, Finding { check, expected, found }, out);
+        let Stage::Saving(ask) = &mut program.stage else { return };
+        let Some(heard) = heard else {
+            return self.not_told(now, out);
+        };
+        if let Some(difference) = program.watch.modes_differ(&heard, &self.it) {
+            return self.modes_differ(now, difference, &heard, Wanted::ToolOut, out);
         }
-        if !matches!(program.stage, Stage::Saving(_)) {
+        let saved = program.watch.modal.clone().over(heard);
+        if saved.runs_tools() {
+            let off = ["M5", "M9"].map(|line| Errand::new(line, Why::ToolOut));
+            self.errands.extend(off);
+        }
+        ask.saved = Some(saved);
+        self.tool_is_still(out);
+    }
+
+    /// One more of the lines that switch off was accepted; after the last, asks.
+    pub(super) fn tool_is_still(&mut self, out: &mut Outbox) {
+        let Some(program) = &mut self.program else { return };
+        if !self.errands.is_empty() || !matches!(program.stage, Stage::Saving(_)) {
             return;
         }
-        if let Stage::Saving(mut ask) = std::mem::replace(&mut program.stage, Stage::Flowing) {
-            ask.saved = heard;
+        if let Stage::Saving(ask) = std::mem::replace(&mut program.stage, Stage::Flowing) {
             self.ask(ask, out);
         }
+    }
+
+    fn not_told(&mut self, now: Instant, out: &mut Outbox) {
+        self.mismatch(now, extra_answer("`$G` was answered without its text"), out);
     }
 
     /// A person lets the program go on.
@@ -147,6 +163,9 @@ impl Grbl {
             (State::Hold | State::Door | State::Tool, _) => (),
             _ if asks || paused => (),
             _ => return Err(Refusal::NotNow(self.mode().word())),
+        }
+        if self.sight.state == State::Jog {
+            return Err(Refusal::NotNow("jogging"));
         }
         if asks && (!self.stream.is_empty() && self.sight.state != State::Hold || self.jogs.busy())
         {
@@ -173,18 +192,28 @@ impl Grbl {
     }
 
     /// `$G` after a tool change was answered: puts back what differs.
-    pub(super) fn tool_change_ends(&mut self, heard: Option<Modal>) {
+    pub(super) fn tool_change_ends(
+        &mut self,
+        now: Instant,
+        heard: Option<Modal>,
+        out: &mut Outbox,
+    ) {
         let Some(program) = &mut self.program else { return };
         let Stage::Returning(ask) = &program.stage else { return };
+        let Some(heard) = heard else { return self.not_told(now, out) };
         if ask.touched {
             let modal = std::mem::take(&mut program.watch.modal);
             program.watch.lose_track();
             program.watch.modal = modal;
         }
-        let lines = match (&ask.saved, &heard) {
-            (Some(saved), Some(now)) => saved.restore(now, self.setup.spinup_s),
-            _ => Vec::new(),
-        };
+        let mut wanted = ask.saved.clone().unwrap_or_else(|| program.watch.modal.clone());
+        if let Some(rest) = &ask.rest {
+            wanted.take(&rest.text);
+        }
+        // Where `$G` is no witness, everything is said again.
+        let told = self.it.modal_follows != Some(false);
+        let is = if told { heard } else { Modal::default() };
+        let lines = wanted.restore(&is, self.setup.spinup_s);
         self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Restore)));
         self.restored();
     }

@@ -89,6 +89,7 @@ impl Grbl {
                 self.program_done(out);
             }
             Stage::Reaching(_) => self.perhaps_reached(now, quiet, out),
+            Stage::Preparing(_) if quiet => self.perhaps_placed(),
             _ => (),
         }
     }
@@ -110,9 +111,8 @@ impl Grbl {
             }
             return self.mismatch(now, extra_answer("`$G` was answered without its text"), out);
         };
-        if let Some((expected, found)) = program.watch.modal.differs(&heard, self.it.modal_exact) {
-            let check = Check::ModalState;
-            return self.mismatch(now, Finding { check, expected, found }, out);
+        if let Some(difference) = program.watch.modes_differ(&heard, &self.it) {
+            return self.modes_differ(now, difference, &heard, Wanted::End(tries), out);
         }
         if program.dry_run {
             program.stage = Stage::Leaving { since: None, reports: 0 };

@@ -240,7 +240,13 @@ fn with_fault(kind: Kind, to_device: bool, at: usize) -> (Outcome, Vec<String>) 
     talk.begin(&text);
     let waits = |it: &Talk| matches!(it.mode(), Mode::Held | Mode::Alarm);
     let over = talk.reaches(20.0, |it| it.done() || it.lost().is_some() || waits(it));
-    let got: Vec<String> = talk.controller.counters.text.split_off(before);
+    let mut got = talk.controller.counters.text.split_off(before);
+    // The house's own come first: a question, as it was or damaged (no line of the square is so
+    // short), and, if its answer was damaged, lines that set the modes before it is asked again.
+    while got.first().is_some_and(|line| line.len() <= 3) || got.get(1).is_some_and(|it| it == "$G")
+    {
+        got.remove(0);
+    }
     let told = talk.lost().is_some() || waits(&talk);
     let home = talk.controller.counters.position == [0.0; 3];
     let outcome = match () {
