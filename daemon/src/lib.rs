@@ -11,3 +11,5 @@ pub mod ledger;
 pub mod machine;
 pub mod store;
 pub mod web;
+#[cfg(test)]
+mod workbench;

@@ -8,12 +8,12 @@
 //!   independently of the others; a rename may have left both names.
 //!
 //! A killed process instead loses nothing, but what was not synced stays exposed to the next cut.
-//! The disk can also be full, or fail a sync.
+//! The disk can also be full, fail a sync, or take its time over one.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crate::journal::disk::{Disk, DiskFile};
 
@@ -23,6 +23,14 @@ const SECTOR: usize = 512;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Simulated {
     state: Arc<Mutex<State>>,
+    stall: Arc<(Mutex<Stall>, Condvar)>,
+}
+
+/// Syncs that take their time.
+#[derive(Debug, Default)]
+struct Stall {
+    on: bool,
+    waiting: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -87,6 +95,24 @@ impl Simulated {
         self.state().capacity = Some(bytes);
     }
 
+    /// From now on a sync takes until this is called with `false`.
+    pub(crate) fn stall(&self, on: bool) {
+        self.stall.0.lock().unwrap().on = on;
+        self.stall.1.notify_all();
+    }
+
+    /// Whether somebody waits for a sync that takes its time.
+    pub(crate) fn stalls(&self) -> bool {
+        0 < self.stall.0.lock().unwrap().waiting
+    }
+
+    fn take_time(&self) {
+        let mut stall = self.stall.0.lock().unwrap();
+        stall.waiting += 1;
+        stall = self.stall.1.wait_while(stall, |stall| stall.on).unwrap();
+        stall.waiting -= 1;
+    }
+
     pub(super) fn fail_syncs(&self, fail: bool) {
         self.state().fail_syncs = fail;
     }
@@ -102,7 +128,7 @@ impl Simulated {
     /// The disk as a killed process leaves it: a copy, nothing lost, nothing synced.
     pub(super) fn killed(&self) -> Self {
         let state = State { fuse: None, ..self.state().clone() };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), ..Self::default() }
     }
 
     /// One of the disks that a power cut at this moment may leave.
@@ -114,7 +140,7 @@ impl Simulated {
             change.perhaps(&mut names, dice);
         }
         let state = State { files, durable_names: names.clone(), names, ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), ..Self::default() }
     }
 
     /// Tells this disk from others.
@@ -318,6 +344,7 @@ impl DiskFile for SimulatedFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        self.disk.take_time();
         let mut state = self.disk.state();
         if state.fail_syncs {
             return Err(io::Error::other("the medium has failed"));

@@ -47,6 +47,8 @@ pub(super) struct Asked {
     pub(super) headers: HeaderMap,
     /// The body, not yet read.
     pub(super) body: Body,
+    /// The body, read, where the route takes JSON.
+    pub(super) text: Vec<u8>,
     /// The WebSocket that it asks to become, if it does.
     pub(super) socket: Option<Ws>,
     /// When its head had been read.
@@ -69,13 +71,19 @@ impl Asked {
         serde_urlencoded::from_str(&self.query).map_err(|error| Failure::Query(error.to_string()))
     }
 
-    /// The body as JSON.
-    pub(super) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Failure> {
+    /// Reads the body of a route that takes JSON.
+    pub(super) async fn read(&mut self) -> Result<(), Failure> {
         self.check_type(&["application/json", "application/x-www-form-urlencoded", "text/plain"])?;
         self.check_length(JSON_MAX)?;
         let read = tokio::time::timeout(JSON_TIME, read(&mut self.body, JSON_MAX));
-        let bytes = read.await.map_err(|_| Failure::Slow)??;
-        serde_json::from_slice(&bytes).map_err(|error| Failure::Json { error, route: self.route })
+        self.text = read.await.map_err(|_| Failure::Slow)??;
+        Ok(())
+    }
+
+    /// The body as JSON.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.text)
+            .map_err(|error| Failure::Json { error, route: self.route })
     }
 
     /// Refuses a body that says it is of another type than these. One that says nothing, and one

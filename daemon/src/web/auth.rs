@@ -15,8 +15,8 @@ pub(super) async fn tokens(ask: Asked) -> Result<Response, Failure> {
     Ok(shown(&ask.desk().tokens(&ask.who)?))
 }
 
-pub(super) async fn make(mut ask: Asked) -> Result<Response, Failure> {
-    let wish: MakeToken = ask.json().await?;
+pub(super) async fn make(ask: Asked) -> Result<Response, Failure> {
+    let wish: MakeToken = ask.json()?;
     let made = ask.desk().make_token(&ask.who, wish).await?;
     Ok(json(StatusCode::CREATED, &made))
 }

@@ -67,6 +67,8 @@ pub(super) async fn serve(
     drop(file);
     drop((tcp, unix));
     while open.join_next().await.is_some() {}
+    hall.deeds.close();
+    hall.deeds.wait().await;
     hall.feeds.empty().await;
 }
 

@@ -16,8 +16,8 @@ pub(super) async fn one(ask: Asked) -> Result<Response, Failure> {
 }
 
 /// Answers when the machine took it; a stop, when its byte has been handed to the port.
-pub(super) async fn command(mut ask: Asked) -> Result<Response, Failure> {
-    let command: Command = ask.json().await?;
+pub(super) async fn command(ask: Asked) -> Result<Response, Failure> {
+    let command: Command = ask.json()?;
     let stops = command.as_stop().is_some();
     ask.desk().tell(&ask.who, ask.name(), command).await?;
     if stops {

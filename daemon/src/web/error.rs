@@ -71,6 +71,9 @@ pub(super) enum Failure {
     /// As many of these as there may be are under way.
     #[error("{0} are already open")]
     Crowded(String),
+    /// Whatever carried it out has failed.
+    #[error("the request was not carried out to its end")]
+    Broke(#[source] tokio::task::JoinError),
     /// A feed was asked for without asking for a WebSocket.
     #[error("the feed is a WebSocket")]
     NotAWebSocket,
@@ -95,6 +98,7 @@ impl Failure {
             Self::TooBig(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Broke(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotAWebSocket => StatusCode::UPGRADE_REQUIRED,
         }
     }
@@ -159,6 +163,7 @@ impl Explain for Failure {
             Self::Slow => "web.slow_body",
             Self::BrokenOff => "web.body_broke_off",
             Self::Crowded(_) => "web.crowded",
+            Self::Broke(_) => "web.broke",
             Self::NotAWebSocket => "web.not_a_websocket",
         }
     }
@@ -166,6 +171,7 @@ impl Explain for Failure {
     fn means(&self) -> String {
         match self {
             Self::Desk(refused) => refused.means(),
+            Self::Broke(_) => "a part of it may have been done".into(),
             _ => "nothing was done".into(),
         }
     }
@@ -187,6 +193,9 @@ impl Explain for Failure {
             Self::TooBig(_) => "send less".into(),
             Self::Slow | Self::BrokenOff => "look at the connection, then send it again".into(),
             Self::Crowded(_) => "close one that is not needed, or try again in a moment".into(),
+            Self::Broke(_) => {
+                "see `headstock events` for what was done; this is a mistake in Headstock".into()
+            }
             Self::NotAWebSocket => "connect with a WebSocket client, or poll /api/v1/events".into(),
         }
     }

@@ -20,6 +20,7 @@ use warp::reply::{Reply, Response};
 
 use super::ask::{Asked, Body, json, nothing, shown};
 use super::error::Failure;
+use super::to_its_end;
 use crate::desk::Refused;
 use crate::files::{Error, Incoming};
 
@@ -76,9 +77,13 @@ pub(super) async fn bring(mut ask: Asked) -> Result<Response, Failure> {
     let incoming = ask.desk().begin_upload(&ask.who, &name)?;
     ask.check_length(max)?;
     let incoming = receive(&mut ask.body, incoming).await?;
-    let file = ask.desk().finish_upload(&ask.who, &name, incoming).await?;
-    drop(seat);
-    Ok(json(StatusCode::CREATED, &file))
+    let deeds = ask.hall.deeds.clone();
+    let stored = async move {
+        let file = ask.desk().finish_upload(&ask.who, &name, incoming).await?;
+        drop(seat);
+        Ok(json(StatusCode::CREATED, &file))
+    };
+    to_its_end(&deeds, stored).await
 }
 
 /// Hands a body piece by piece to a thread that may wait for the disk. Dropped before its end,

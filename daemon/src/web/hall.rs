@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use warp::http::HeaderMap;
 
 use super::Door;
@@ -65,6 +66,8 @@ pub(super) struct Hall {
     pub(super) feeds: Seats,
     /// Uploads under way; each has a thread and a file.
     pub(super) uploads: Seats,
+    /// Deeds under way, whether or not those who asked for them still wait.
+    pub(super) deeds: TaskTracker,
     /// From a stop's arrival here until its byte had been handed to the port.
     pub(super) stops: Histogram,
     /// Program lines that were answered. Locked for no longer than it takes to add them up.
@@ -85,6 +88,7 @@ impl Hall {
             socket: Seats::new(128),
             feeds: Seats::new(64),
             uploads: Seats::new(4),
+            deeds: TaskTracker::new(),
             stops: Histogram::default(),
             lines,
             // Different each time the house opens; nothing hangs on its being secret.

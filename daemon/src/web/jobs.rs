@@ -44,8 +44,8 @@ pub(super) async fn one(ask: Asked) -> Result<Response, Failure> {
     Ok(shown(&ask.desk().one_job(ask.name()).await?))
 }
 
-pub(super) async fn start(mut ask: Asked) -> Result<Response, Failure> {
-    let wish: StartJob = ask.json().await?;
+pub(super) async fn start(ask: Asked) -> Result<Response, Failure> {
+    let wish: StartJob = ask.json()?;
     let job = ask.desk().start_job(&ask.who, wish).await?;
     Ok(view(&ask, StatusCode::CREATED, &job))
 }
@@ -71,8 +71,8 @@ pub(super) async fn cancel(ask: Asked) -> Result<Response, Failure> {
     Ok(view(&ask, StatusCode::ACCEPTED, &job))
 }
 
-pub(super) async fn decide(mut ask: Asked) -> Result<Response, Failure> {
-    let wish: Decide = ask.json().await?;
+pub(super) async fn decide(ask: Asked) -> Result<Response, Failure> {
+    let wish: Decide = ask.json()?;
     let (next, preview) = match ask.desk().decide(&ask.who, ask.name(), wish).await? {
         Outcome::Decided(next) => (next, None),
         Outcome::Preview(lines) => (None, Some(lines)),
@@ -81,8 +81,8 @@ pub(super) async fn decide(mut ask: Asked) -> Result<Response, Failure> {
     Ok(shown(&Decided { job, next, preview }))
 }
 
-pub(super) async fn note(mut ask: Asked) -> Result<Response, Failure> {
-    let Note { text } = ask.json().await?;
+pub(super) async fn note(ask: Asked) -> Result<Response, Failure> {
+    let Note { text } = ask.json()?;
     let job = ask.desk().note(&ask.who, ask.name(), &text).await?;
     Ok(view(&ask, StatusCode::CREATED, &job))
 }

@@ -13,7 +13,8 @@
 //! `routes::ROUTES` is the one list of what is served. Requests are dispatched by it and the
 //! OpenAPI document is written from it, so the two cannot differ.
 //!
-//! Invariants: no body is read without a bound in size and time; nothing that a client does or
+//! Invariants: what changes anything is carried out to its end, whether or not its client still
+//! waits; no body is read without a bound in size and time; nothing that a client does or
 //! leaves undone keeps the house waiting; every refusal is an `ErrorBody` with a request id.
 
 mod ask;
@@ -46,6 +47,7 @@ use std::time::Instant;
 
 use headstock_config::settings::Settings;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -56,6 +58,7 @@ use self::ask::{Asked, Body};
 use self::error::Failure;
 use self::hall::Hall;
 pub use self::listen::{BindError, Listeners, bind};
+use self::routes::Takes;
 use self::who::Peer;
 use crate::desk::Desk;
 
@@ -133,7 +136,26 @@ async fn enter(
         None => who::anybody(),
     };
     let Head { query, headers, .. } = head;
-    (route.go)(Asked { hall, route, who, names, query, headers, body, socket, began }).await
+    let (text, deeds) = (Vec::new(), hall.deeds.clone());
+    let mut ask = Asked { hall, route, who, names, query, headers, body, text, socket, began };
+    match (route.method, route.takes) {
+        ("GET", _) => return (route.go)(ask).await,
+        (_, Takes::Json(_)) => ask.read().await?,
+        // An upload ends with the client that brings it; it sees to its own last step.
+        (_, Takes::Bytes) => return (route.go)(ask).await,
+        (_, Takes::Nothing) => (),
+    }
+    to_its_end(&deeds, (route.go)(ask)).await
+}
+
+/// Does something on a task of its own. A connection is dropped together with everything that it
+/// waits for when its client hangs up: a deed half done, written down and never passed on, must
+/// not come of that.
+async fn to_its_end<T: Send + 'static>(
+    deeds: &TaskTracker,
+    deed: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    deeds.spawn(deed).await.unwrap_or_else(|error| Err(Failure::Broke(error)))
 }
 
 fn log(request: &str, method: &Method, path: &str, status: StatusCode, began: Instant) {

@@ -7,8 +7,8 @@ use warp::reply::Response;
 use super::ask::{Asked, shown};
 use super::error::Failure;
 
-pub(super) async fn stop(mut ask: Asked) -> Result<Response, Failure> {
-    let StopScope { scope, how } = ask.json().await?;
+pub(super) async fn stop(ask: Asked) -> Result<Response, Failure> {
+    let StopScope { scope, how } = ask.json()?;
     let how = how.unwrap_or(Stop::Stop);
     let reports = match scope.as_str() {
         "all" => ask.desk().stop_all(&ask.who, how).await?,

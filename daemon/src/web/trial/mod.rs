@@ -4,6 +4,7 @@
 mod crowd;
 mod errors;
 mod feed;
+mod hangup;
 mod history;
 mod roles;
 mod work;
