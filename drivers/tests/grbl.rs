@@ -125,6 +125,35 @@ fn the_planner_does_not_starve_on_short_segments() {
 }
 
 #[test]
+fn a_wire_at_its_limit_is_kept_busy() {
+    let mut text = String::from("G21G90G1F3000\n");
+    for step in 1..3000 {
+        text += &format!("G1X{:.3}Y{:.3}\n", step as f64 * 0.1, (step % 7) as f64 * 0.01);
+    }
+    let mut bench = Bench::connected(Options { time_scale: 0.0, ..options() });
+    let begun = bench.seconds;
+    assert_eq!(bench.run(&text), Event::ProgramDone);
+    let share = text.len() as f64 * 10.0 / 115_200.0 / (bench.answered_at - begun);
+    assert!(share > 0.97, "{share:.3} of the wire");
+}
+
+#[test]
+fn a_move_beyond_the_soft_limits_ends_the_program_with_its_alarm() {
+    let settings = vec![(22, 1.0), (20, 1.0)];
+    let mut bench = Bench::connected(Options { settings, ..options() });
+    bench.obey(Command::Home { axes: None }).unwrap();
+    bench.until_mode(Mode::Homing);
+    bench.until_mode(Mode::Idle);
+    bench.start("G1X-20F600\nG1X-9999\nG1X-30\n");
+    assert!(matches!(bench.ended(30.0), Event::ProgramLost { cause: Cause::Alarm, .. }));
+    let number = bench.events.iter().find_map(|event| match event {
+        Event::Alarm(alarm) => Some(alarm.number),
+        _ => None,
+    });
+    assert_eq!(number, Some(2));
+}
+
+#[test]
 fn a_hold_shows_within_ten_milliseconds_and_the_program_goes_on_after_it() {
     let mut bench = Bench::connected(options());
     bench.start(SQUARE);

@@ -1,6 +1,13 @@
 //! The driver and the pretend controller on one desk, with a wire between them and a clock that is
-//! only counted: bytes take their time at the baud rate, faults hit chosen bytes, and a run of a
-//! minute takes milliseconds.
+//! only counted.
+//!
+//! ```text
+//!  driver -> Outbox -> Pace -> [ wire, 10 bit times a byte, faults ] -> Controller
+//!  driver <------------------- [ wire, 10 bit times a byte, faults ] <- Controller
+//! ```
+//!
+//! Everything is the real code but the port and the clock; a minute of machining takes
+//! milliseconds, and a run repeats exactly.
 
 #![allow(
     dead_code,
@@ -20,10 +27,8 @@ use headstock_config::machine::{
 };
 use headstock_drivers::gcode::{ProgramLine, Reader};
 use headstock_drivers::grbl::sim::{Controller, Options};
+use headstock_drivers::link::pace::Pace;
 use headstock_drivers::{Driver, Outbox, Program, Refusal, registry};
-
-/// Most bytes of lines that the link hands to the operating system ahead of time.
-const IN_KERNEL: usize = 64;
 
 /// What happens to one byte on its way.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,8 +59,12 @@ pub struct Bench {
     pub mute: bool,
     pub seconds: f64,
     pub most_unanswered: usize,
+    /// When the last line that the program has was answered.
+    pub answered_at: f64,
     out: Outbox,
+    pace: Pace,
     lines: VecDeque<ProgramLine>,
+    total: u64,
     finished: bool,
     started: Instant,
     byte_s: f64,
@@ -107,6 +116,7 @@ impl Bench {
 
     pub fn of(machine: &Machine, options: Options) -> Self {
         let kind = registry::find("grbl").expect("it is in the list");
+        let started = Instant::now();
         Self {
             driver: (kind.build)(machine),
             device: Controller::new(options),
@@ -117,10 +127,13 @@ impl Bench {
             mute: false,
             seconds: 0.0,
             most_unanswered: 0,
+            answered_at: 0.0,
             out: Outbox::default(),
+            pace: Pace::new(started, machine.baud),
             lines: VecDeque::new(),
+            total: 0,
             finished: true,
-            started: Instant::now(),
+            started,
             byte_s: 10.0 / f64::from(machine.baud),
             kernel: VecDeque::new(),
             sending: None,
@@ -167,6 +180,7 @@ impl Bench {
     pub fn start_lines(&mut self, lines: Vec<ProgramLine>, dry_run: bool) {
         self.passed = [0; 2];
         self.lines = lines.into();
+        self.total = self.lines.len() as u64;
         self.finished = false;
         self.driver.begin(self.now(), Program { dry_run }, &mut self.out).expect("it is idle");
         self.after_call();
@@ -245,11 +259,13 @@ impl Bench {
             .driver
             .deadline()
             .map(|at| at.checked_duration_since(self.started).map_or(0.0, |it| it.as_secs_f64()));
+        let room = self.pace.room_at(self.now()).filter(|_| !self.out.bytes.is_empty());
         let times = [
             self.sending.map(|it| it.0),
             self.arriving.map(|it| it.0),
             self.device.next_event(),
             due,
+            room.map(|at| (at - self.started).as_secs_f64()),
         ];
         let next = times.into_iter().flatten().fold(f64::INFINITY, f64::min);
         if end < next {
@@ -279,6 +295,12 @@ impl Bench {
     }
 
     fn fill_wire(&mut self) {
+        let now = self.now();
+        self.pace.wrote(now, self.out.urgent.len());
+        self.kernel.extend(self.out.urgent.drain(..));
+        let room = self.pace.room(now).min(self.out.bytes.len());
+        self.pace.wrote(now, room);
+        self.kernel.extend(self.out.bytes.drain(..room));
         let over = self.seconds + self.byte_s;
         if self.sending.is_none() {
             self.sending = self.take_to_send().map(|byte| (over, byte));
@@ -289,9 +311,6 @@ impl Bench {
     }
 
     fn take_to_send(&mut self) -> Option<u8> {
-        self.kernel.extend(self.out.urgent.drain(..));
-        let room = IN_KERNEL.saturating_sub(self.kernel.len()).min(self.out.bytes.len());
-        self.kernel.extend(self.out.bytes.drain(..room));
         self.kernel.pop_front()
     }
 
@@ -306,6 +325,8 @@ impl Bench {
         for byte in self.struck(false, byte) {
             self.heard.push(byte);
             self.driver.hear(self.now(), &[byte], &mut self.out);
+            let written = self.driver.unanswered_bytes().saturating_sub(self.out.bytes.len());
+            self.pace.answered(self.now(), written);
             self.after_call();
         }
     }
@@ -332,6 +353,10 @@ impl Bench {
         if self.lines.is_empty() && !self.finished {
             self.finished = true;
             self.driver.finish(self.now(), &mut self.out);
+        }
+        let acked = self.driver.progress().map_or(0, |progress| progress.lines_acked);
+        if self.total > 0 && acked == self.total {
+            (self.answered_at, self.total) = (self.seconds, 0);
         }
         self.most_unanswered = self.most_unanswered.max(self.driver.unanswered_bytes());
         self.events.extend(self.out.events.drain(..));

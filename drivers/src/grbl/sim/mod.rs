@@ -178,6 +178,5 @@ impl Handle {
 }
 
 #[cfg(test)]
-mod conversation;
 #[cfg(test)]
 mod tests;
