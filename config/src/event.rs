@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::{Controller, Mode, Xyz};
+use crate::machine::{Controller, Mode, WorkOffsets, Xyz};
 
 /// One piece of news from a driver.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,11 @@ pub enum Event {
     Unlocked,
     /// Homing ended.
     Homed,
+    /// Its work offsets are others than it had told before.
+    WorkOffsets {
+        /// All of them.
+        offsets: WorkOffsets,
+    },
     /// A text for the operator.
     Message {
         /// As the controller said it.

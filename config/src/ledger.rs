@@ -294,6 +294,10 @@ impl State {
             }
             Event::Alarm(alarm) => machine.alarm = Some(alarm.clone()),
             Event::Unlocked | Event::Homed => machine.alarm = None,
+            Event::WorkOffsets { offsets } => match &mut machine.controller {
+                Some(controller) => controller.work_offsets = Some(offsets.clone()),
+                None => return changed,
+            },
             _ => return changed,
         }
         changed.push(Changed::Machine(id.to_owned()));

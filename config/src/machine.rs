@@ -240,6 +240,67 @@ pub struct Controller {
     pub arc_tolerance: Option<f64>,
     /// Highest spindle speed, rev/min (`$30`).
     pub spindle_max: Option<f64>,
+    /// Every setting it has told, by number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<Setting>,
+    /// What it has stored about coordinates (`$#`); `None` until it was told in full.
+    #[serde(default)]
+    pub work_offsets: Option<WorkOffsets>,
+}
+
+/// A setting of a controller (`$110=5000.000`); also an item of
+/// `GET /api/v1/equipment/{id}/settings`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    /// The number after the `$`.
+    pub number: u16,
+    /// As the controller says it.
+    pub value: String,
+    /// What it is; empty where we have no name for it.
+    pub name: String,
+    /// Its unit; empty where it has none.
+    pub unit: String,
+}
+
+/// Where a controller's coordinate systems lie. All in mm.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkOffsets {
+    /// Origins of G54 to G59, machine coordinates.
+    pub systems: [Xyz; 6],
+    /// Where G28 goes, machine coordinates.
+    pub g28: Xyz,
+    /// Where G30 goes, machine coordinates.
+    pub g30: Xyz,
+    /// G92: shifts all systems.
+    pub g92: Xyz,
+    /// G43.1: shifts Z of all systems.
+    pub tool_length: f64,
+    /// Where the last probe ended, machine coordinates.
+    pub probe: Xyz,
+    /// Whether it touched.
+    pub probe_touched: bool,
+}
+
+/// What two reports of one offset may differ by for rounding, mm.
+const ROUNDING: f64 = 0.01;
+
+impl WorkOffsets {
+    /// Machine minus work position while system 1 to 6 (G54 to G59) is selected.
+    pub fn of(&self, system: u8) -> Option<Xyz> {
+        let origin = self.systems.get(usize::from(system).checked_sub(1)?)?;
+        let length = [0.0, 0.0, self.tool_length];
+        Some(std::array::from_fn(|axis| origin[axis] + self.g92[axis] + length[axis]))
+    }
+
+    /// The system that is selected while the controller reports this work offset; of several that
+    /// lie in one place, the first. `None`: these are not the offsets that it has now.
+    pub fn selected(&self, work_offset: Xyz) -> Option<u8> {
+        (1..=6).find(|&system| {
+            self.of(system).is_some_and(|it| {
+                it.iter().zip(&work_offset).all(|(one, other)| (one - other).abs() <= ROUNDING)
+            })
+        })
+    }
 }
 
 /// The latest a machine has said about itself. Ten times a second; never journalled.
@@ -292,4 +353,21 @@ pub struct Progress {
     pub executing: Option<u64>,
     /// Times that the planner was seen empty while lines were still to come.
     pub starved: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_selected_system_follows_from_the_offset_that_is_reported() {
+        let mut offsets = WorkOffsets { tool_length: 2.0, ..WorkOffsets::default() };
+        offsets.systems[1] = [-10.0, -20.0, -30.0];
+        offsets.g92 = [0.5, 0.0, 0.0];
+        assert_eq!(offsets.of(2), Some([-9.5, -20.0, -28.0]));
+        assert_eq!(offsets.selected([-9.5, -20.001, -28.0]), Some(2));
+        assert_eq!(offsets.selected([0.5, 0.0, 2.0]), Some(1), "like five others");
+        assert_eq!(offsets.selected([-9.5, -20.0, -30.0]), None, "before the tool length");
+        assert_eq!((offsets.of(0), offsets.of(7)), (None, None));
+    }
 }

@@ -645,3 +645,31 @@ fn a_hold_right_after_a_resume_is_not_taken_for_lifted() {
     }
     assert_eq!(bench.ended(60.0), Event::ProgramDone);
 }
+
+#[test]
+fn work_offsets_are_told_again_when_a_person_or_a_program_changes_them() {
+    let mut bench = Bench::connected(options());
+    let told = bench.events.iter().find_map(|event| match event {
+        Event::Connected { controller } => controller.work_offsets.clone(),
+        _ => None,
+    });
+    assert_eq!(told.map(|it| it.systems), Some([[0.0; 3]; 6]));
+    let origin = |bench: &mut Bench, system: u8| {
+        let told = |event: &Event| matches!(event, Event::WorkOffsets { .. });
+        bench.until(5.0, "new offsets", |it| it.events.iter().any(told));
+        let events = bench.take_events();
+        let latest = events.into_iter().rev().find(told);
+        let Some(Event::WorkOffsets { offsets }) = latest else { panic!("it was just told") };
+        offsets.of(system).unwrap()
+    };
+
+    bench.obey(Command::Zero { system: Some(2), at: [Some(7.0), None, None] }).unwrap();
+    assert_eq!(origin(&mut bench, 2), [-7.0, 0.0, 0.0]);
+
+    assert_eq!(bench.run("G21\nG10L2P1Z3\nG92Y1\nG0Y1\n"), Event::ProgramDone);
+    assert_eq!(origin(&mut bench, 1), [0.0, -1.0, 3.0]);
+
+    bench.obey(Command::Jog { by: [Some(1.0), None, None], feed: 600.0, absolute: false }).unwrap();
+    bench.wait(3.0);
+    assert!(bench.wire.ends_with(b"?"), "nothing is asked after a jog");
+}

@@ -80,7 +80,10 @@ impl Grbl {
             Reply::Probe(at, touched) => self.probed(at, touched, out),
             Reply::Version(text) => self.it.take_version(text),
             Reply::Options(text) => self.it.take_options(text),
-            Reply::Bracket(text) => self.it.take_bracket(text),
+            Reply::Bracket(text) => {
+                self.heard_offsets.take(text, self.it.controller.reports_inches);
+                self.it.take_bracket(text);
+            }
             Reply::Setting(number, value) => self.it.take_setting(number, value),
             Reply::Unknown(line) => self.not_understood(now, line, out),
         }
@@ -174,7 +177,10 @@ impl Grbl {
         self.silent = false;
         self.locked_silent = false;
         self.lock_lost_position = false;
-        if !ours {
+        if ours {
+            // A reset forgets G92 and the tool length.
+            self.offsets_may_differ();
+        } else {
             self.introduce_again(!on_the_wire, on_the_wire.then(|| now + STRAY));
         }
         self.intro.reports_before = self.sight.reports;
@@ -198,9 +204,11 @@ impl Grbl {
     fn probed(&mut self, at: [f64; 3], touched: bool, out: &mut Outbox) {
         // `$#` repeats the last probe; that is no news.
         let asked = self.stream.errand().is_some_and(|errand| errand.text == "$#");
-        if !asked {
-            let scale = if self.it.controller.reports_inches { 25.4 } else { 1.0 };
-            let at = at.map(|value| value * scale);
+        let scale = if self.it.controller.reports_inches { 25.4 } else { 1.0 };
+        let at = at.map(|value| value * scale);
+        if asked {
+            self.heard_offsets.take_probe(at, touched);
+        } else {
             out.events.push_back(Event::Probed { at, touched });
         }
     }

@@ -3,7 +3,9 @@
 //! Nothing else in the driver asks which firmware it talks to: behaviour that differs has a field
 //! here. Sources: `$I` of the three firmwares and the notes of their makers.
 
-use headstock_config::machine::Controller;
+use headstock_config::machine::{Controller, Setting};
+
+use super::words;
 
 /// Which firmware speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,6 +150,7 @@ impl Capabilities {
 
     /// Learns from one line of `$$`.
     pub fn take_setting(&mut self, number: u16, value: &str) {
+        self.list_setting(number, value);
         let Ok(value) = value.parse::<f64>() else { return };
         let on = value != 0.0;
         let it = &mut self.controller;
@@ -164,6 +167,19 @@ impl Capabilities {
             120..=122 => it.acceleration.get_or_insert_default()[usize::from(number - 120)] = value,
             130..=132 => it.travel.get_or_insert_default()[usize::from(number - 130)] = value,
             _ => (),
+        }
+    }
+
+    fn list_setting(&mut self, number: u16, value: &str) {
+        let (name, unit) = words::setting(number).unwrap_or_default();
+        let (name, unit) = (name.to_owned(), unit.to_owned());
+        let told = Setting { number, value: value.to_owned(), name, unit };
+        let all = &mut self.controller.settings;
+        match all.binary_search_by_key(&number, |it| it.number) {
+            Ok(at) => all[at] = told,
+            // No controller has as many.
+            Err(at) if all.len() < 1000 => all.insert(at, told),
+            Err(_) => (),
         }
     }
 
@@ -240,8 +256,17 @@ mod tests {
         for (number, value) in [(100, "250.000"), (102, "400"), (13, "1"), (22, "1"), (32, "0")] {
             it.take_setting(number, value);
         }
+        it.take_setting(13, "0");
+        it.take_setting(395, "some.thing");
         let it = it.controller;
+        let listed: Vec<_> = it.settings.iter().map(|it| (it.number, it.value.as_str())).collect();
+        assert_eq!(
+            listed,
+            [(13, "0"), (22, "1"), (32, "0"), (100, "250.000"), (102, "400"), (395, "some.thing")]
+        );
+        assert_eq!((&*it.settings[3].name, &*it.settings[3].unit), ("X steps", "steps/mm"));
+        assert_eq!(it.settings[5].name, "");
         assert_eq!(it.steps_per_mm, Some([250.0, 0.0, 400.0]));
-        assert_eq!((it.reports_inches, it.homing, it.laser), (true, Some(true), Some(false)));
+        assert_eq!((it.reports_inches, it.homing, it.laser), (false, Some(true), Some(false)));
     }
 }

@@ -10,6 +10,7 @@ use headstock_config::command::Command;
 use headstock_config::event::Event;
 
 use super::Grbl;
+use super::offsets::Heard;
 use super::protocol::State;
 use super::stream::What;
 use super::words;
@@ -104,6 +105,7 @@ impl Grbl {
         }
         self.restart_expected = errand.text == "$C" && self.sight.state == State::Check;
         self.heard_modal = None;
+        self.heard_offsets = Heard::default();
         self.heard_damage = false;
         let text = errand.text.clone();
         self.stream.send(now, &text, What::Errand(errand), &mut out.bytes);
@@ -119,7 +121,11 @@ impl Grbl {
     ) {
         self.restart_expected &= refused.is_none();
         match (errand.why, refused) {
-            (Why::Guard | Why::Settings | Why::Offsets, _) => self.introduction_went_on(),
+            (Why::Guard | Why::Settings, _) => self.introduction_went_on(),
+            (Why::Offsets, refused) => {
+                self.offsets_answered(refused.is_some(), out);
+                self.introduction_went_on();
+            }
             (Why::Info, refused) => {
                 self.intro.lacking = refused.is_some();
                 self.introduction_went_on();

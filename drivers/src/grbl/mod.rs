@@ -23,6 +23,7 @@ mod introduce;
 mod jog;
 mod modal;
 mod mode;
+mod offsets;
 mod overrides;
 mod poll;
 mod prepare;
@@ -55,6 +56,7 @@ use self::hold::Hold;
 use self::introduce::Introduction;
 use self::jog::Jogs;
 use self::modal::Modal;
+use self::offsets::Heard;
 use self::overrides::Overrides;
 use self::poll::Poll;
 use self::program::Running;
@@ -79,6 +81,10 @@ pub struct Grbl {
     errands: VecDeque<Errand>,
     /// `[GC:…]` of the question being answered.
     heard_modal: Option<Modal>,
+    /// What `$#` has said so far.
+    heard_offsets: Heard,
+    /// Something may have changed the offsets; they are asked for after this many reports.
+    offsets_due: Option<u64>,
     /// Something unreadable came while it was being answered.
     heard_damage: bool,
     intro: Introduction,
@@ -149,6 +155,8 @@ impl Grbl {
             stream: Stream::default(),
             errands: VecDeque::new(),
             heard_modal: None,
+            heard_offsets: Heard::default(),
+            offsets_due: None,
             heard_damage: false,
             intro: Introduction::default(),
             poll: Poll::default(),
@@ -181,6 +189,7 @@ impl Grbl {
             return;
         }
         self.introduce(now);
+        self.ask_offsets();
         self.send_errand(now, out);
         self.send_jog(now, out);
         self.send_program(now, out);
@@ -213,7 +222,14 @@ impl Driver for Grbl {
         let changes =
             matches!(command, Command::Zero { .. } | Command::WorkOffset { .. } | Command::Reset);
         let resumes = matches!(command, Command::Resume);
+        let places = matches!(
+            command,
+            Command::Zero { .. } | Command::Probe { .. } | Command::Run { .. } | Command::Reset
+        );
         self.command(now, command, out)?;
+        if places {
+            self.offsets_may_differ();
+        }
         if (acts || changes) && !resumes {
             self.note_touched();
         }

@@ -101,13 +101,15 @@ impl Grbl {
             return Err(Refusal::NotOnline);
         }
         let busy = self.stopping.is_some() || self.program.is_some() || self.jogs.busy();
-        let clear = self.stream.is_empty() && self.errands.is_empty() && self.rests();
+        let rests = self.sight.at_rest(self.it.quiet_planner) && self.homing.is_none();
+        let clear = self.only_asks_offsets() && rests;
         if busy || !clear || self.sight.state != State::Idle {
             let word = self.mode().word();
             return Err(Refusal::NotNow(if word == "idle" { "busy" } else { word }));
         }
         self.hold.clear();
         self.restart_expected = false;
+        self.offsets_may_differ();
         self.program = Some(Running {
             dry_run: program.dry_run,
             queue: VecDeque::with_capacity(READY),

@@ -229,7 +229,8 @@ fn take_field<'a>(report: &mut Report<'a>, key: &str, value: &'a str) -> Option<
 }
 
 /// One to nine coordinates; the first three count.
-fn point(text: &str) -> Option<Xyz> {
+/// Up to nine numbers with commas between them; the first three count.
+pub(super) fn point(text: &str) -> Option<Xyz> {
     let mut at = [0.0; 3];
     let mut axes = 0;
     for part in text.split(',') {

@@ -92,6 +92,7 @@ pub fn event(said: &Event) -> String {
         Event::Restarted { asked: true } => "controller was reset".into(),
         Event::Restarted { asked: false } => "controller restarted by itself".into(),
         Event::Alarm(alarm) => format!("ALARM {}: {}", alarm.number, alarm.means),
+        Event::WorkOffsets { .. } => "has other work offsets".into(),
         Event::Message { text } => format!("says: {text}"),
         Event::CommandFailed { sent, means, .. } => format!("refused `{sent}`: {means}"),
         Event::Probed { at, touched: true } => format!("probe touched at {}", position(*at)),
