@@ -38,7 +38,7 @@ pub enum Event {
     /// Its work offsets are others than it had told before.
     WorkOffsets {
         /// All of them.
-        offsets: WorkOffsets,
+        offsets: Box<WorkOffsets>,
     },
     /// A text for the operator.
     Message {

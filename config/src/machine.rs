@@ -245,7 +245,7 @@ pub struct Controller {
     pub settings: Vec<Setting>,
     /// What it has stored about coordinates (`$#`); `None` until it was told in full.
     #[serde(default)]
-    pub work_offsets: Option<WorkOffsets>,
+    pub work_offsets: Option<Box<WorkOffsets>>,
 }
 
 /// A setting of a controller (`$110=5000.000`); also an item of

@@ -2,6 +2,7 @@
 
 use headstock_config::api::{Equipment, StopReport, StopScope};
 use headstock_config::command::Command;
+use headstock_config::machine::Setting;
 use headstock_tui::view;
 use serde::Serialize;
 use serde::de::IgnoredAny;
@@ -23,6 +24,14 @@ pub(super) fn list(call: &Call, machine: Option<&str>) -> Result<Exit, Trouble> 
             call.show(&machine, view::machines::show);
         }
     }
+    Ok(Exit::Done)
+}
+
+/// The settings that a controller has told.
+pub(super) fn settings(call: &Call, machine: &str) -> Result<Exit, Trouble> {
+    let path = format!("equipment/{}/settings", encoded(machine));
+    let settings: Vec<Setting> = call.client.get(&path)?;
+    call.show(&settings[..], view::machines::settings);
     Ok(Exit::Done)
 }
 

@@ -76,6 +76,9 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
             say::bytes(&completions(shell));
             Ok(Exit::Done)
         }
+        Verb::Machine(args::Order::Setting { machine, number: None, .. }) => {
+            machines::settings(&call()?, &machine)
+        }
         Verb::Machine(order) => {
             let (machine, command) = order.into_command()?;
             machines::tell(&call()?, &machine, &command)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use headstock_config::api::{Equipment, JobView};
 use headstock_config::job::{Job, JobState};
 use headstock_config::ledger::{Entry, State, job_number};
-use headstock_config::machine::Live;
+use headstock_config::machine::{Controller, Live, Setting};
 use tokio::sync::broadcast::Receiver;
 
 use super::{Desk, Refused};
@@ -38,6 +38,14 @@ impl Desk {
     pub fn one_equipment(&self, id: &str) -> Result<Equipment, Refused> {
         let machine = self.machine(id)?;
         Ok(equipment(&self.ledger().state(), machine))
+    }
+
+    /// The settings that the controller of a machine has told; none while it is not known.
+    pub fn settings(&self, id: &str) -> Result<Vec<Setting>, Refused> {
+        self.machine(id)?;
+        let state = self.ledger().state();
+        let controller = state.machines.get(id).and_then(|it| it.controller.as_ref());
+        Ok(controller.map(|it| it.settings.clone()).unwrap_or_default())
     }
 
     /// Jobs for which `wanted` is true, newest first, at most `limit`; only those before the job
@@ -107,9 +115,14 @@ fn equipment(state: &State, machine: &machine::Handle) -> Equipment {
         locked_by: book.locked_by,
         alarm: book.alarm,
         offline_reason: book.offline_reason,
-        controller: book.controller,
+        controller: book.controller.map(without_settings),
         live,
     }
+}
+
+/// There are a hundred and more of them, and few people look: see [`Desk::settings`].
+fn without_settings(controller: Controller) -> Controller {
+    Controller { settings: Vec::new(), ..controller }
 }
 
 fn job_view(job: &Job, live: Option<&Live>, now_ms: u64) -> JobView {

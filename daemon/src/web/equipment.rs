@@ -15,6 +15,10 @@ pub(super) async fn one(ask: Asked) -> Result<Response, Failure> {
     Ok(shown(&ask.desk().one_equipment(ask.name())?))
 }
 
+pub(super) async fn settings(ask: Asked) -> Result<Response, Failure> {
+    Ok(shown(&ask.desk().settings(ask.name())?))
+}
+
 /// Answers when the machine took it; a stop, when its byte has been handed to the port.
 pub(super) async fn command(ask: Asked) -> Result<Response, Failure> {
     let command: Command = ask.json()?;

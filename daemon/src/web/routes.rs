@@ -132,6 +132,8 @@ pub(super) const ROUTES: &[Route] = &[
         .gives(200, "[Equipment]"),
     route!(GET "/api/v1/equipment/{id}", LOOK, "One machine", equipment::one)
         .gives(200, "Equipment"),
+    route!(GET "/api/v1/equipment/{id}/settings", LOOK, "The settings that a controller has told", equipment::settings)
+        .gives(200, "[Setting]"),
     route!(GET "/api/v1/files", LOOK, "All program files, newest first", files::all)
         .gives(200, "[File]"),
     route!(POST "/api/v1/files", RUN, "Bring a program file; it is analysed and kept by content", files::bring)

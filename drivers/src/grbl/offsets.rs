@@ -22,7 +22,7 @@ const ALL: u16 = 0x3ff;
 /// What has been heard of an answer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heard {
-    offsets: WorkOffsets,
+    offsets: Box<WorkOffsets>,
     seen: u16,
 }
 
@@ -60,7 +60,7 @@ impl Heard {
         (self.offsets.probe, self.offsets.probe_touched) = (at, touched);
     }
 
-    fn whole(self) -> Option<WorkOffsets> {
+    fn whole(self) -> Option<Box<WorkOffsets>> {
         (self.seen == ALL).then_some(self.offsets)
     }
 }

@@ -1,7 +1,7 @@
 //! Machines: a table, and one in detail.
 
 use headstock_config::api::Equipment;
-use headstock_config::machine::Mode;
+use headstock_config::machine::{Mode, Setting};
 
 use super::details;
 use crate::table::table;
@@ -66,6 +66,14 @@ pub fn show(machine: &Equipment) -> String {
     ])
 }
 
+/// A controller's settings.
+pub fn settings(all: &[Setting]) -> String {
+    let row = |it: &Setting| {
+        [format!("${}", it.number), it.value.clone(), it.unit.clone(), it.name.clone()]
+    };
+    table(["SETTING", "VALUE", "UNIT", "MEANING"], &all.iter().map(row).collect::<Vec<_>>())
+}
+
 fn controller(machine: &Equipment) -> String {
     let Some(it) = &machine.controller else { return String::new() };
     format!("{} {}, receive buffer {} bytes", it.dialect, it.version, count(it.rx_bytes as u64))
@@ -97,6 +105,24 @@ laser    offline  j12  1                    /dev/ttyUSB0  cannot open /dev/ttyUS
         assert_eq!(note(&mill), "waits for a decision about j12");
         mill.alarm = Some(samples::alarm());
         assert_eq!(note(&mill), "alarm 1: hard limit");
+    }
+
+    #[test]
+    fn settings_are_listed_with_units_and_names() {
+        let told = |number, value: &str, name: &str, unit: &str| Setting {
+            number,
+            value: value.into(),
+            name: name.into(),
+            unit: unit.into(),
+        };
+        let all =
+            [told(32, "0", "laser mode", ""), told(110, "6000.000", "X highest rate", "mm/min")];
+        let expected = "\
+SETTING  VALUE     UNIT    MEANING
+$32      0                 laser mode
+$110     6000.000  mm/min  X highest rate
+";
+        assert_eq!(settings(&all), expected);
     }
 
     #[test]

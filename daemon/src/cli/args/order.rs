@@ -108,14 +108,15 @@ pub enum Order {
         /// The machine's id
         machine: String,
     },
-    /// Write a controller setting: setting mill 110 5000
+    /// List the controller's settings, or write one: setting mill 110 5000
     Setting {
         /// The machine's id
         machine: String,
         /// The number after the `$`
-        number: u16,
+        #[arg(requires = "value")]
+        number: Option<u16>,
         /// Its new value
-        value: String,
+        value: Option<String>,
     },
 }
 
@@ -151,8 +152,14 @@ impl Order {
                 (machine, Command::Override { which, percent })
             }
             Self::Sleep { machine } => (machine, Command::Sleep),
-            Self::Setting { machine, number, value } => {
+            Self::Setting { machine, number: Some(number), value: Some(value) } => {
                 (machine, Command::Setting { number, value })
+            }
+            Self::Setting { .. } => {
+                return Err(Trouble::words(
+                    "a setting is not named",
+                    "write `setting mill 110 5000`",
+                ));
             }
         })
     }
@@ -230,6 +237,7 @@ mod tests {
             ("jog mill --cancel", Command::JogCancel),
             ("zero mill X10 Y-5.5 --system 2", Command::Zero { system: Some(2), at: by }),
             ("run mill G0 X0 --json", Command::Run { line: "G0 X0".into() }),
+            ("setting mill 110 5000", Command::Setting { number: 110, value: "5000".into() }),
             ("override mill feed 120", Command::Override { which: Override::Feed, percent: 120 }),
         ];
         for (words, expected) in spelt {
@@ -250,6 +258,7 @@ mod tests {
             "jog mill",
             "jog mill X1 F6 --cancel",
             "zero mill X0 F100",
+            "setting mill 110",
             "zero mill X0 --system 7",
         ];
         for words in unclear {

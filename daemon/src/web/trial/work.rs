@@ -17,8 +17,14 @@ async fn a_file_becomes_a_finished_job() {
     let trial = Trial::open().await;
     trial.idle().await;
     let file = trial.upload().await;
-    let machine = trial.get("/api/v1/equipment/mill").await;
+    let machine = trial.until("/api/v1/equipment/mill", |it| !it["controller"].is_null()).await;
     check("Equipment", &machine);
+    let settings = trial.get("/api/v1/equipment/mill/settings").await;
+    check_all("Setting", &settings);
+    let speed = json!({
+        "number": 110, "value": "6000.000", "name": "X highest rate", "unit": "mm/min",
+    });
+    assert!(settings.as_array().unwrap().contains(&speed), "{settings}");
     check("File", &trial.get(&format!("/api/v1/files/{file}")).await);
     let findings = trial.get(&format!("/api/v1/files/{file}/preflight?machine=mill")).await;
     check_all("Finding", &findings);
