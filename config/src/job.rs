@@ -289,6 +289,7 @@ impl Job {
     }
 
     /// Folds one event in. Returns whether the table allows it.
+    #[must_use]
     pub fn apply(&mut self, at_ms: u64, event: &JobEvent) -> bool {
         let Some(state) = self.state.after(event) else { return false };
         if self.state == JobState::Held && state != JobState::Held {
@@ -347,15 +348,15 @@ mod tests {
     /// `checked` at its latest checkpoint, if it came to one.
     fn worked(began: u64, checked: Option<u64>, ended: u64) -> Option<u64> {
         let mut job = Job::default();
-        job.apply(began, &JobEvent::Started { position: None, work_offset: None });
+        assert!(job.apply(began, &JobEvent::Started { position: None, work_offset: None }));
         if let Some(elapsed_ms) = checked {
             let checkpoint = Checkpoint { elapsed_ms, ..Checkpoint::default() };
-            job.apply(began, &JobEvent::Checkpoint(checkpoint));
+            assert!(job.apply(began, &JobEvent::Checkpoint(checkpoint)));
             assert_eq!(job.worked_ms(), checked, "while it runs");
         }
-        job.apply(began + 100, &JobEvent::Held { reason: "feed hold".into() });
-        job.apply(began + 1100, &JobEvent::Resumed { by: "ada".into() });
-        job.apply(ended, &JobEvent::Completed { lines_acked: 10, refused_lines: 0 });
+        assert!(job.apply(began + 100, &JobEvent::Held { reason: "feed hold".into() }));
+        assert!(job.apply(began + 1100, &JobEvent::Resumed { by: "ada".into() }));
+        assert!(job.apply(ended, &JobEvent::Completed { lines_acked: 10, refused_lines: 0 }));
         job.worked_ms()
     }
 

@@ -320,14 +320,16 @@ impl State {
 
     fn turn(&mut self, at_ms: u64, id: &str, happened: &JobEvent) -> Vec<Changed> {
         let Some(number) = job_number(id) else { return Vec::new() };
-        let mut changed = vec![Changed::Job(number)];
         if let JobEvent::Queued { job } = happened {
             self.jobs.insert(number, (**job).clone());
             self.next_job = self.next_job.max(number + 1);
-            changed.push(Changed::House);
+            return vec![Changed::Job(number), Changed::House];
         }
         let Some(job) = self.jobs.get_mut(&number) else { return Vec::new() };
-        job.apply(at_ms, happened);
+        if !job.apply(at_ms, happened) {
+            return Vec::new();
+        }
+        let mut changed = vec![Changed::Job(number)];
         let machine = self.machines.entry(job.machine.clone()).or_default();
         match happened {
             JobEvent::Interrupted(_) => machine.locked_by = Some(id.to_owned()),
@@ -376,5 +378,20 @@ mod tests {
         assert!(!kept_after("mill", Event::Restarted { asked: false }).0);
         assert!(kept_after("mill", Event::Restarted { asked: true }).0);
         assert!(kept_after("lathe", gone()).0);
+    }
+
+    #[test]
+    fn what_the_table_does_not_allow_neither_locks_nor_frees_a_machine() {
+        let job = Job { id: "j1".into(), machine: "mill".into(), ..Job::default() };
+        let mut state = State::default();
+        let mut happens = |happened| {
+            let fact = Fact::Job { job: "j1".into(), happened };
+            let entry = Entry { number: state.applied + 1, at_ms: 0, fact };
+            (state.apply(&entry), state.machines.get("mill").and_then(|it| it.locked_by.clone()))
+        };
+        happens(JobEvent::Queued { job: Box::new(job) });
+        happens(JobEvent::Cancelled { by: "ada".into(), lines_acked: 0 });
+        let late = happens(JobEvent::Interrupted(Interruption::default()));
+        assert_eq!(late, (Vec::new(), None));
     }
 }

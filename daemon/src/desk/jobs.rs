@@ -235,25 +235,30 @@ impl Desk {
 
     /// Gives a job up: the machine comes to rest, then is reset; position is kept.
     pub async fn cancel_job(&self, who: &Person, id: &str) -> Result<Job, Refused> {
-        let job = self.find_job(id).await?;
         let request = Request::CancelJob { job: id.to_owned() };
-        match job.state {
-            JobState::Queued => {
-                self.book(who, request, async {
+        if let Ok(job) = self.active(id).await {
+            let machine = self.machine(&job.machine)?;
+            self.stop_one(who, request, machine, Stop::Stop).await?;
+            return self.job(id);
+        }
+        self.book(who, request, async {
+            // One that is being started is under way when its start has been dealt with.
+            let _one_at_a_time = self.inner.starting.lock().await;
+            let job = self.find_job(id).await?;
+            match job.state {
+                JobState::Queued => {
                     let by = who.name.clone();
                     let happened = JobEvent::Cancelled { by, lines_acked: 0 };
                     self.ledger().write(Fact::Job { job: id.to_owned(), happened }).await?;
-                    Ok(())
-                })
-                .await?;
+                }
+                state if state.active() => {
+                    self.machine(&job.machine)?.stop(Stop::Stop, &who.name).await?;
+                }
+                state => return Err(Refused::State { job: job.id, state }),
             }
-            state if state.active() => {
-                let machine = self.machine(&job.machine)?;
-                self.stop_one(who, request, machine, Stop::Stop).await?;
-            }
-            state => return Err(Refused::State { job: job.id, state }),
-        }
-        self.job(id)
+            self.job(id)
+        })
+        .await
     }
 
     /// Adds a remark to a job.

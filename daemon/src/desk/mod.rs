@@ -11,6 +11,8 @@ mod jobs;
 mod people;
 mod refused;
 mod resume;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
