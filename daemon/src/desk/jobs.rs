@@ -132,7 +132,21 @@ impl Desk {
         }
         let file = self.file(&job.file)?;
         self.fit_to_run(&job.machine, &self.analysed_for(&job.machine, &file).await?)?;
-        self.begin(id, by, &file, None).await
+        let continuation = self.preamble_of(&job, &file).await?;
+        self.begin(id, by, &file, continuation).await
+    }
+
+    /// What goes before a job that begins in the middle of its program. It is judged anew: since
+    /// the job was queued the machine may have been moved.
+    async fn preamble_of(&self, job: &Job, file: &File) -> Result<Option<Continuation>, Refused> {
+        if job.from_line <= 1 {
+            return Ok(None);
+        }
+        let broken_off = match &job.follows {
+            Some(id) => self.find_job(id).await?,
+            None => job.clone(),
+        };
+        self.continuation(&broken_off, file, Some(job.from_line)).await.map(Some)
     }
 
     async fn queue(&self, who: &Person, order: Order<'_>) -> Result<String, Refused> {

@@ -2,9 +2,11 @@
 
 use std::pin::pin;
 
-use headstock_config::job::JobState;
+use headstock_config::job::{Job, JobEvent, JobState};
+use headstock_config::ledger::Fact;
 use headstock_config::machine::Mode;
 
+use super::Refused;
 use crate::workbench::Workbench;
 
 /// A program that takes a minute in real time.
@@ -46,4 +48,17 @@ async fn a_job_that_is_given_up_while_it_is_being_started_does_not_run() {
     assert_eq!(over.state, JobState::Cancelled);
     assert!(over.started_ms.is_some(), "it had been started");
     bench.mill_is(|live| live.mode == Mode::Idle).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_from_the_middle_of_its_program_does_not_start_without_what_must_go_before() {
+    let bench = Workbench::new(1.0).await;
+    let file = bench.bring(LONG).await.file;
+    let (id, machine) = (String::from("j7"), String::from("mill"));
+    let job = Job { id: id.clone(), machine, file, from_line: 3, ..Job::default() };
+    let happened = JobEvent::Queued { job: Box::new(job) };
+    bench.desk.ledger().write(Fact::Job { job: id.clone(), happened }).await.unwrap();
+    let refused = bench.desk.start_queued(&bench.ada, &id).await.unwrap_err();
+    assert!(matches!(refused, Refused::CannotResume { line: 3, .. }), "{refused}");
+    assert_eq!(bench.desk.job(&id).unwrap().state, JobState::Queued);
 }
