@@ -32,6 +32,9 @@ pub struct Analysis {
     pub program_lines: u64,
     /// Box around all motion in work coordinates; absent if there is none.
     pub bounds: Option<Bounds>,
+    /// The same for each work coordinate system by itself, in order of first use.
+    #[serde(default)]
+    pub systems: Vec<SystemBounds>,
     /// Box around cutting motion (G1, G2, G3) only.
     pub cutting_bounds: Option<Bounds>,
     /// Length of all motion, mm.
@@ -76,6 +79,15 @@ pub struct Bounds {
     pub min_line: [u64; 3],
     /// File line number where each largest coordinate is reached first.
     pub max_line: [u64; 3],
+}
+
+/// A box in one work coordinate system.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SystemBounds {
+    /// 1 for G54; absent: the one that is selected when the program begins.
+    pub system: Option<u8>,
+    /// The box.
+    pub bounds: Bounds,
 }
 
 /// Something odd in a program.

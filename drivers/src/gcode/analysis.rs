@@ -9,7 +9,7 @@
 //! where an axis is, moves along it count neither for the box nor, if they are absolute, for the
 //! length. Not here: whether a given machine can carry the program out (`preflight`).
 
-use headstock_config::file::{Analysis, Warning};
+use headstock_config::file::{Analysis, SystemBounds, Warning};
 use headstock_config::machine::{Controller, Machine, Units};
 
 use super::Pause;
@@ -44,6 +44,9 @@ struct Ledger {
     found: Analysis,
     bounds: Extent,
     cutting: Extent,
+    /// Work coordinate system in force, once the program has said it, and the box in each.
+    system: Option<u8>,
+    systems: Vec<(Option<u8>, Extent)>,
     text: String,
     said: Said,
 }
@@ -93,6 +96,8 @@ impl Ledger {
             found: Analysis { assumed: limits.to_string(), ..Analysis::default() },
             bounds: Extent::default(),
             cutting: Extent::default(),
+            system: None,
+            systems: Vec::new(),
             text: String::with_capacity(GRBL_LINE_MAX),
             said: Said::default(),
         }
@@ -154,10 +159,15 @@ impl Ledger {
         if step.machine_move || step.offsets {
             self.found.machine_moves = true;
         }
+        if step.sets_system {
+            self.system = Some(self.interpreter.modal().system);
+        }
         if let Some(path) = &step.path {
             self.move_along(number, path);
         }
-        self.said.ended |= step.ends;
+        if step.ends {
+            (self.said.ended, self.system) = (true, Some(1));
+        }
     }
 
     /// What depends on the order of lines: units before lengths, nothing after the end.
@@ -217,6 +227,7 @@ impl Ledger {
         self.planner.add(path);
         self.found.path_mm += length;
         self.bounds.add(number, path);
+        self.extent_in_system().add(number, path);
         if path.feed != Feed::Rapid {
             self.found.cutting_mm += length;
             self.cutting.add_point(number, &path.from);
@@ -235,6 +246,15 @@ impl Ledger {
         }
     }
 
+    fn extent_in_system(&mut self) -> &mut Extent {
+        let known = self.systems.iter().position(|(system, _)| *system == self.system);
+        let at = known.unwrap_or(self.systems.len());
+        if known.is_none() {
+            self.systems.push((self.system, Extent::default()));
+        }
+        &mut self.systems[at].1
+    }
+
     fn finish(mut self, lines: u64) -> Analysis {
         self.planner.rest(0.0);
         if self.interpreter.modal().spindle != Spindle::Off {
@@ -244,6 +264,13 @@ impl Ledger {
         Analysis {
             time_s: self.planner.time_s(),
             bounds: self.bounds.bounds(),
+            systems: self
+                .systems
+                .iter()
+                .filter_map(|&(system, extent)| {
+                    Some(SystemBounds { system, bounds: extent.bounds()? })
+                })
+                .collect(),
             cutting_bounds: self.cutting.bounds(),
             ..self.found
         }

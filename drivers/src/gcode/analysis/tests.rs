@@ -129,6 +129,15 @@ fn units_that_a_program_does_not_say_are_the_machines() {
 }
 
 #[test]
+fn each_work_coordinate_system_has_a_box_of_its_own() {
+    let found = analyse("G21\nG0X1Y1Z1\nG55X20Y2Z2\nX30\nG54X3Y3Z3\nM30\nG0X4Y4Z4\n");
+    let boxes: Vec<_> =
+        found.systems.iter().map(|it| (it.system, it.bounds.min[0], it.bounds.max[0])).collect();
+    assert_eq!(boxes, [(None, 1.0, 1.0), (Some(2), 20.0, 30.0), (Some(1), 3.0, 4.0)]);
+    assert_eq!(found.bounds.unwrap().max[0], 30.0);
+}
+
+#[test]
 fn dwell_counts() {
     assert!((analyse("G4P1.5\nG4P2\n").time_s - 3.5).abs() < 1e-9);
 }

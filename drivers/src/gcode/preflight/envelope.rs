@@ -1,7 +1,7 @@
 //! Does the program stay where the tool can go?
 
-use headstock_config::file::Bounds;
-use headstock_config::machine::{Envelope, SoftLimits};
+use headstock_config::file::SystemBounds;
+use headstock_config::machine::{Envelope, SoftLimits, Xyz};
 use headstock_config::preflight::Finding;
 
 use super::{Case, blocking, note};
@@ -12,8 +12,7 @@ const SLACK: f64 = 0.002;
 pub(super) fn check(case: &Case, findings: &mut Vec<Finding>) {
     findings.extend(machine_moves(case));
     findings.extend(relative_start(case));
-    let Some(bounds) = case.analysis.bounds else { return };
-    if case.machine.soft_limits == SoftLimits::Off {
+    if case.analysis.systems.is_empty() || case.machine.soft_limits == SoftLimits::Off {
         return;
     }
     let Some(envelope) = envelope(case) else {
@@ -25,20 +24,38 @@ pub(super) fn check(case: &Case, findings: &mut Vec<Finding>) {
         ));
         return;
     };
-    if case.analysis.work_offsets.iter().any(|it| *it != 1) {
-        findings.push(other_offsets(case));
-        return;
+    for part in &case.analysis.systems {
+        match offset(case, part.system) {
+            Some(offset) => {
+                for (axis, offset) in offset.into_iter().enumerate() {
+                    findings.extend(sides(case, part, &envelope, axis, offset));
+                }
+            }
+            None => findings.push(offset_unknown(case, part.system)),
+        }
     }
-    let Some(offset) = case.live.work_offset else {
-        let text = "the controller has not told its work offset yet";
-        let means = "whether the program stays inside the envelope cannot be checked";
-        let finding = blocking("offset_unknown", text, means, "try again in a few seconds");
-        findings.push(as_strict_as_asked(case, finding));
-        return;
-    };
-    for (axis, offset) in offset.into_iter().enumerate() {
-        findings.extend(sides(case, &bounds, &envelope, axis, offset));
-    }
+}
+
+/// The work offset in a system, or in the one that is selected. What `$#` told counts as long as
+/// the offset that is reported can come of it.
+fn offset(case: &Case, system: Option<u8>) -> Option<Xyz> {
+    let reported = case.live.work_offset?;
+    let Some(system) = system else { return Some(reported) };
+    let told = case.controller?.work_offsets.as_ref()?;
+    told.selected(reported).and_then(|_| told.of(system))
+}
+
+fn offset_unknown(case: &Case, system: Option<u8>) -> Finding {
+    let name = system.map(|it| format!(" of {}", spelt(it))).unwrap_or_default();
+    let text = format!("the controller has not told its work offset{name} yet");
+    let means = "whether the program stays inside the envelope cannot be checked";
+    let finding = blocking("offset_unknown", text, means, "try again in a few seconds");
+    as_strict_as_asked(case, finding)
+}
+
+/// 1 is G54.
+fn spelt(system: u8) -> String {
+    format!("G{}", u32::from(system) + 53)
 }
 
 /// As declared, or as the controller tells: GRBL homes to 0 and reaches down to minus its travel.
@@ -53,11 +70,13 @@ fn envelope(case: &Case) -> Option<Envelope> {
 
 fn sides(
     case: &Case,
-    bounds: &Bounds,
+    part: &SystemBounds,
     envelope: &Envelope,
     axis: usize,
     offset: f64,
 ) -> impl Iterator<Item = Finding> {
+    let bounds = part.bounds;
+    let place = part.system.map(|it| format!(" with {}", spelt(it))).unwrap_or_default();
     let low = bounds.min[axis] + offset;
     let high = bounds.max[axis] + offset;
     let below = (envelope.min[axis] - low, low, envelope.min[axis], bounds.min_line[axis]);
@@ -67,7 +86,8 @@ fn sides(
         (by > SLACK && line > 0).then(|| {
             let letter = ["X", "Y", "Z"][axis];
             let text = format!(
-                "{letter} reaches {reached:.3} mm in machine coordinates, {by:.3} mm beyond {edge:.3}"
+                "{letter} reaches {reached:.3} mm in machine coordinates{place}, {by:.3} mm beyond \
+                 {edge:.3}"
             );
             let means = "the machine would run into its limits";
             let remedy = "check the work offset, or place the part elsewhere";
@@ -80,13 +100,6 @@ fn sides(
 
 fn as_strict_as_asked(case: &Case, finding: Finding) -> Finding {
     Finding { blocks: case.machine.soft_limits == SoftLimits::Refuse, ..finding }
-}
-
-fn other_offsets(case: &Case) -> Finding {
-    let systems = case.analysis.work_offsets.iter().map(|it| format!("G{}", u32::from(*it) + 53));
-    let text = format!("the program uses work offsets {}", systems.collect::<Vec<_>>().join(", "));
-    let means = "only the selected one is known, so the envelope is not checked";
-    note("other_offsets", text, means, "make sure that all of them are set; try a dry run")
 }
 
 fn machine_moves(case: &Case) -> Option<Finding> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use headstock_config::machine::{
-    Envelope, HoldMeans, Mode, OnError, Port, SoftLimits, StopMeans, Units,
+    Envelope, HoldMeans, Mode, OnError, Port, SoftLimits, StopMeans, Units, WorkOffsets,
 };
 
 use super::*;
@@ -30,7 +30,11 @@ pub(crate) fn machine() -> Machine {
 }
 
 fn controller() -> Controller {
+    let mut offsets = WorkOffsets::default();
+    offsets.systems[0] = [-250.0, -150.0, -40.0];
+    offsets.systems[1] = [-100.0, -150.0, -40.0];
     Controller {
+        work_offsets: Some(Box::new(offsets)),
         dialect: "grbl".into(),
         line_max: 79,
         homing: Some(true),
@@ -117,6 +121,27 @@ fn leaving_the_envelope_names_axis_line_and_distance() {
 }
 
 #[test]
+fn a_program_is_judged_with_the_offset_that_it_selects() {
+    let reach = |x: u32, system: &str| format!("G21\n{system}\nG0X{x}Y0Z0\n");
+    let second = Live { work_offset: Some([-100.0, -150.0, -40.0]), ..live() };
+    let on = |program: &str, live: &Live| codes(program, &machine(), &controller(), live);
+    // G54 lies at -250, G55 at -100.
+    assert_eq!(on(&reach(200, "G54"), &second), [""; 0], "whatever is selected");
+    assert_eq!(on(&reach(200, "G55"), &live()), ["outside_envelope!"]);
+    assert_eq!(on(&reach(200, "G90"), &second), ["outside_envelope!"], "it goes on with G55");
+    assert_eq!(on(&reach(200, "G90"), &live()), [""; 0]);
+    let both = reach(200, "G54") + &reach(110, "G55");
+    let findings =
+        preflight(&analysed(&both, &machine()), &machine(), Some(&controller()), &live());
+    let told: Vec<_> = findings.iter().map(|it| (it.line, it.text.as_str())).collect();
+    let text = "X reaches 10.000 mm in machine coordinates with G55, 10.000 mm beyond 0.000";
+    assert_eq!(told, [(Some(6), text)]);
+    // A person has just set the offset, and `$#` is from before.
+    let moved = Live { work_offset: Some([-30.0, -150.0, -40.0]), ..live() };
+    assert_eq!(on(&reach(200, "G54"), &moved), ["offset_unknown!"]);
+}
+
+#[test]
 fn soft_limits_refuse_warn_or_are_off() {
     let far = "G21\nG0X900\n";
     let with =
@@ -174,7 +199,6 @@ fn what_the_program_asks_for_must_be_there() {
         ("G21\nM3S30000\nM5\n", "spindle_max"),
         ("G21\nM7\n", "mist!"),
         ("G21\nT1\nM6\nT2\nM6\n", "tools"),
-        ("G21G55\nG0X1\n", "other_offsets"),
         ("G21\nG28\n", "machine_moves"),
         ("G21G91\nG0X1\nG90X0\n", "relative_start"),
         ("G21\nM3S1\nG1X0F9\nX1S2\nM5\n", "laser_program"),
