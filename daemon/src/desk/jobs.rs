@@ -56,6 +56,7 @@ impl Desk {
     pub async fn start_job(&self, who: &Person, ask: StartJob) -> Result<Job, Refused> {
         let StartJob { machine, file, dry_run } = ask;
         let (known, file_id) = (self.machine(&machine)?, file.clone());
+        let stops = known.stops();
         let request = Request::StartJob { machine: machine.clone(), file, dry_run };
         self.book(who, request, async {
             let file = self.file(&file_id)?;
@@ -77,7 +78,7 @@ impl Desk {
             };
             let job = self.queue(who, order).await?;
             if !waits {
-                self.begin(&job, &who.name, &file, None).await?;
+                self.begin(&job, &who.name, &file, None, stops).await?;
             }
             self.job(&job)
         })
@@ -87,6 +88,7 @@ impl Desk {
     /// A queued job is started by a person.
     pub async fn start_queued(&self, who: &Person, id: &str) -> Result<Job, Refused> {
         let job = self.find_job(id).await?;
+        let stops = self.stops(&job.machine);
         let request = Request::StartJob {
             machine: job.machine.clone(),
             file: job.file.clone(),
@@ -94,7 +96,7 @@ impl Desk {
         };
         self.book(who, request, async {
             let _one_at_a_time = self.inner.starting.lock().await;
-            self.start_if_free(id, &who.name).await?;
+            self.start_if_free(id, &who.name, stops).await?;
             self.job(id)
         })
         .await
@@ -103,9 +105,11 @@ impl Desk {
     /// A machine has finished a job: the next one in its queue starts, if a person has queued it
     /// since the house opened.
     pub async fn advance(&self, machine: &str) {
+        // A stop that came after the job that has ended is meant for the next one as well.
+        let Ok(stops) = self.machine(machine).map(|machine| machine.stops_at_end()) else { return };
         let _one_at_a_time = self.inner.starting.lock().await;
         let Some(job) = self.next_in_queue(machine) else { return };
-        if let Err(refused) = self.start_if_free(&job.id, &job.by).await {
+        if let Err(refused) = self.start_if_free(&job.id, &job.by, stops).await {
             tracing::warn!(%machine, job = %job.id, "the next job stays queued: {}", refused.sentence());
         }
     }
@@ -120,7 +124,7 @@ impl Desk {
         .cloned()
     }
 
-    async fn start_if_free(&self, id: &str, by: &str) -> Result<(), Refused> {
+    async fn start_if_free(&self, id: &str, by: &str, stops: u64) -> Result<(), Refused> {
         let job = self.job(id)?;
         if job.state != JobState::Queued {
             return Err(Refused::State { job: job.id, state: job.state });
@@ -133,7 +137,10 @@ impl Desk {
         let file = self.file(&job.file)?;
         self.fit_to_run(&job.machine, &self.analysed_for(&job.machine, &file).await?)?;
         let continuation = self.preamble_of(&job, &file).await?;
-        self.begin(id, by, &file, continuation).await
+        if stops < self.stops(&job.machine) {
+            return Err(crate::machine::Error::Overtaken.into());
+        }
+        self.begin(id, by, &file, continuation, stops).await
     }
 
     /// What goes before a job that begins in the middle of its program. It is judged anew: since
@@ -182,6 +189,11 @@ impl Desk {
         Ok(id)
     }
 
+    /// Stops that a machine has been asked for; what is asked for now must not come after the next.
+    fn stops(&self, machine: &str) -> u64 {
+        self.inner.machines.get(machine).map_or(0, crate::machine::Handle::stops)
+    }
+
     /// Writes `Started`, waits until that is durable, and only then lets the program flow.
     async fn begin(
         &self,
@@ -189,6 +201,7 @@ impl Desk {
         by: &str,
         file: &File,
         continuation: Option<Continuation>,
+        stops: u64,
     ) -> Result<(), Refused> {
         let job = self.job(id)?;
         let machine = self.machine(&job.machine)?;
@@ -201,7 +214,7 @@ impl Desk {
         let result = match program {
             Ok(program) => {
                 let start = Start { job: id.to_owned(), program, dry_run: job.dry_run };
-                machine.run(start, by).await.map_err(Refused::from)
+                machine.run(start, by, stops).await.map_err(Refused::from)
             }
             Err(error) => Err(error.into()),
         };
@@ -292,7 +305,7 @@ impl Desk {
 
     /// A person decides an interrupted job.
     pub async fn decide(&self, who: &Person, id: &str, ask: Decide) -> Result<Outcome, Refused> {
-        self.find_job(id).await?;
+        let stops = self.stops(&self.find_job(id).await?.machine);
         let request = Request::Decide {
             job: id.to_owned(),
             decision: ask.decision,
@@ -313,20 +326,26 @@ impl Desk {
                     self.decided(who, id, &ask, None).await?;
                     Ok(Outcome::Decided(None))
                 }
-                Decision::Restart => self.again(who, &job, &ask, None).await,
-                Decision::Resume => self.go_on(who, &job, &ask).await,
+                Decision::Restart => self.again(who, &job, &ask, None, stops).await,
+                Decision::Resume => self.go_on(who, &job, &ask, stops).await,
             }
         })
         .await
     }
 
-    async fn go_on(&self, who: &Person, job: &Job, ask: &Decide) -> Result<Outcome, Refused> {
+    async fn go_on(
+        &self,
+        who: &Person,
+        job: &Job,
+        ask: &Decide,
+        stops: u64,
+    ) -> Result<Outcome, Refused> {
         let file = self.file(&job.file)?;
         let continuation = self.continuation(job, &file, ask.from_line).await?;
         if !ask.accepted {
             return Ok(Outcome::Preview(continuation.preview));
         }
-        self.again(who, job, ask, Some(continuation)).await
+        self.again(who, job, ask, Some(continuation), stops).await
     }
 
     /// A new job does the work of this one, from its first line or from a later one.
@@ -336,6 +355,7 @@ impl Desk {
         job: &Job,
         ask: &Decide,
         continuation: Option<Continuation>,
+        stops: u64,
     ) -> Result<Outcome, Refused> {
         let file = self.file(&job.file)?;
         self.room_for_work()?;
@@ -351,7 +371,7 @@ impl Desk {
         };
         let next = self.queue(who, order).await?;
         self.decided(who, &job.id, ask, Some(next.clone())).await?;
-        self.begin(&next, &who.name, &file, continuation).await?;
+        self.begin(&next, &who.name, &file, continuation, stops).await?;
         Ok(Outcome::Decided(Some(next)))
     }
 

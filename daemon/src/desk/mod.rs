@@ -83,6 +83,7 @@ impl Desk {
     /// it has been carried out.
     pub async fn tell(&self, who: &Person, id: &str, command: Command) -> Result<(), Refused> {
         let machine = self.machine(id)?;
+        let stops = machine.stops();
         let stop = command.as_stop();
         let request = Request::Tell { machine: id.to_owned(), command: command.clone() };
         if let Some(how) = stop {
@@ -90,7 +91,7 @@ impl Desk {
         }
         self.book(who, request, async {
             self.not_locked(id, &command)?;
-            Ok(machine.tell(command, &who.name).await?)
+            Ok(machine.tell(command, &who.name, stops).await?)
         })
         .await
     }
@@ -102,7 +103,7 @@ impl Desk {
         let asked = Instant::now();
         match self.stop_one(who, request, machine, how).await {
             Err(refused @ Refused::Forbidden { .. }) => Err(refused),
-            sent => Ok(report(machine, asked, sent.is_ok()).await),
+            sent => Ok(report(machine, asked, sent).await),
         }
     }
 
@@ -114,7 +115,7 @@ impl Desk {
         for machine in self.inner.machines.values() {
             let (machine, by) = (machine.clone(), who.name.clone());
             reports.spawn(async move {
-                let sent = machine.stop(how, &by).await.is_ok();
+                let sent = machine.stop(how, &by).await.map_err(Refused::from);
                 report(&machine, asked, sent).await
             });
         }
@@ -207,19 +208,26 @@ fn as_command(how: Stop) -> Command {
     }
 }
 
-async fn report(machine: &machine::Handle, asked: Instant, sent: bool) -> StopReport {
-    let rested = tokio::time::timeout(REST, machine.rest()).await.ok();
-    let state = rested.unwrap_or_else(|| machine.live().mode);
-    let confirmed = sent && rested.is_some() && state != Mode::Offline;
-    let text = match (sent, rested.is_some(), state) {
-        (false, ..) => Some("the stop could not be sent".to_owned()),
-        (_, _, Mode::Offline) => Some("the machine is offline: nothing reached it".to_owned()),
-        (_, false, _) => Some(format!("no report of rest within {} s", REST.as_secs())),
-        _ => None,
+async fn report(
+    machine: &machine::Handle,
+    asked: Instant,
+    sent: Result<Instant, Refused>,
+) -> StopReport {
+    let rested = match &sent {
+        Ok(_) => tokio::time::timeout(REST, machine.rest()).await.ok(),
+        Err(_) => None,
     };
+    let state = rested.unwrap_or_else(|| machine.live().mode);
+    let text = match (&sent, rested) {
+        (_, Some(Mode::Offline)) => Some("the machine went offline before it rested".to_owned()),
+        (Ok(_), Some(_)) => None,
+        (Ok(_), None) => Some(format!("no report of rest within {} s", REST.as_secs())),
+        (Err(refused), _) => Some(format!("nothing reached it: {refused}")),
+    };
+    let confirmed = text.is_none();
     StopReport {
         machine: machine.declared.id.clone(),
-        sent,
+        sent: sent.is_ok(),
         confirmed,
         ms: confirmed.then(|| asked.elapsed().as_millis() as u64),
         state,

@@ -2,12 +2,16 @@
 
 use std::pin::pin;
 
+use headstock_config::command::{Command, Stop};
+use headstock_config::event::Event;
 use headstock_config::job::{Job, JobEvent, JobState};
 use headstock_config::ledger::Fact;
 use headstock_config::machine::Mode;
 
 use super::Refused;
-use crate::workbench::Workbench;
+use crate::machine::Error::{Overtaken, Refused as ByDriver};
+use crate::workbench::{MOMENT, Workbench};
+use headstock_drivers::Refusal;
 
 /// A program that takes a minute in real time.
 const LONG: &str = "G21 G90 G94 G17 G54\nG1 X10 F10\nX0\nM30\n";
@@ -61,4 +65,75 @@ async fn a_job_from_the_middle_of_its_program_does_not_start_without_what_must_g
     let refused = bench.desk.start_queued(&bench.ada, &id).await.unwrap_err();
     assert!(matches!(refused, Refused::CannotResume { line: 3, .. }), "{refused}");
     assert_eq!(bench.desk.job(&id).unwrap().state, JobState::Queued);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_waits_for_the_disk_does_not_come_after_a_stop() {
+    let bench = Workbench::new(1.0).await;
+    let job = bench.queued(LONG).await;
+    let desk = bench.desk.clone();
+    let starting = bench.stalled(async move { desk.advance("mill").await }).await;
+    let reports = bench.desk.stop_all(&bench.ada, Stop::Hold).await.unwrap();
+    assert!(reports[1].confirmed, "{reports:?}");
+    bench.disk.stall(false);
+    starting.await.unwrap();
+    let job = bench.desk.job(&job).unwrap();
+    assert_eq!(job.state, JobState::Failed);
+    assert_eq!(job.reason, Some(Overtaken.to_string()));
+    // What is asked for after the stop is done.
+    bench.desk.tell(&bench.ada, "mill", Command::Resume).await.unwrap();
+    bench.mill_is(|live| live.mode == Mode::Idle).await;
+    bench.desk.start_job(&bench.ada, bench.bring(LONG).await).await.unwrap();
+    bench.mill_is(|live| live.mode == Mode::Running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_waits_for_the_disk_does_not_come_after_a_stop() {
+    let bench = Workbench::new(1.0).await;
+    let tell = |command: Command| {
+        let (desk, ada) = (bench.desk.clone(), bench.ada.clone());
+        async move { desk.tell(&ada, "mill", command).await }
+    };
+    let line = || Command::Run { line: "G1 X10 F10".into() };
+    let moving = bench.stalled(tell(line())).await;
+    let mut calming = Box::pin(tell(Command::Reset));
+    set_out(&mut calming).await;
+    bench.desk.stop(&bench.ada, "mill", Stop::Hold).await.unwrap();
+    bench.disk.stall(false);
+    let refused = moving.await.unwrap().unwrap_err();
+    assert!(matches!(refused, Refused::Machine(Overtaken)), "{refused}");
+    calming.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_between_two_jobs_keeps_the_second_in_the_queue() {
+    let bench = Workbench::new(1.0).await;
+    let job = bench.queued(LONG).await;
+    let (_, mut entries) = bench.desk.ledger().follow(|_| ());
+    bench.desk.stop_all(&bench.ada, Stop::Stop).await.unwrap();
+    let rests = |fact: &Fact| matches!(fact, Fact::Machine { said: Event::AtRest { .. }, .. });
+    let rested = async { while !rests(&entries.recv().await.unwrap().fact) {} };
+    tokio::time::timeout(MOMENT, rested).await.expect("it comes to rest");
+    bench.desk.advance("mill").await;
+    assert_eq!(bench.desk.job(&job).unwrap().state, JobState::Queued);
+    bench.desk.start_queued(&bench.ada, &job).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_reaches_nothing_is_refused_and_written_down_as_such() {
+    let bench = Workbench::new(1.0).await;
+    let (_, mut entries) = bench.desk.ledger().follow(|_| ());
+    let refused = bench.desk.tell(&bench.ada, "lathe", Command::Hold).await.unwrap_err();
+    assert!(matches!(refused, Refused::Machine(ByDriver(Refusal::NotOnline))), "{refused}");
+    let answered = async {
+        loop {
+            if let Fact::Answered { refused, .. } = &entries.recv().await.unwrap().fact {
+                return refused.clone();
+            }
+        }
+    };
+    let written = tokio::time::timeout(MOMENT, answered).await.expect("it is written down");
+    assert_eq!(written.as_deref(), Some("the machine is not online"));
+    let report = bench.desk.stop(&bench.ada, "lathe", Stop::Stop).await.unwrap();
+    assert!(!report.sent && !report.confirmed, "{report:?}");
 }

@@ -16,6 +16,7 @@
 //!
 //! Channels never leave this module: the house reaches a machine by its [`Handle`].
 
+mod lane;
 mod program;
 mod task;
 mod traces;
@@ -32,12 +33,11 @@ use headstock_drivers::{Driver, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::lane::Entrance;
 pub use self::program::{Program, Source};
 pub use self::work::PLANNED;
 use crate::ledger;
 
-/// Stops that may wait: one is enough, since a stop that waits makes the next one moot.
-const STOPS: usize = 16;
 /// Other requests that may wait; more than a few mean that nobody reads the answers.
 const REQUESTS: usize = 32;
 /// SCHED_FIFO priority of a machine on a serial line.
@@ -48,7 +48,7 @@ const PRIORITY: i32 = 40;
 pub struct Handle {
     /// As declared.
     pub declared: Arc<Machine>,
-    stops: mpsc::Sender<StopNow>,
+    stops: Entrance,
     requests: mpsc::Sender<Ask>,
     live: watch::Receiver<Live>,
     /// When the task last went round.
@@ -64,6 +64,9 @@ pub enum Error {
     /// The task is alive and has more to do than it can take.
     #[error("{REQUESTS} requests are already waiting for the machine")]
     Busy,
+    /// It was asked for before a stop, and had not reached the machine yet.
+    #[error("the machine was stopped after this had been asked for")]
+    Overtaken,
     /// A program is under way.
     #[error("job `{0}` is under way")]
     AtWork(String),
@@ -77,6 +80,7 @@ impl Explain for Error {
         match self {
             Self::Gone => "machine.gone",
             Self::Busy => "machine.busy",
+            Self::Overtaken => "machine.overtaken",
             Self::AtWork(_) => "machine.at_work",
             Self::Refused(Refusal::NotOnline) => "machine.offline",
             Self::Refused(Refusal::NotNow(_)) => "machine.not_now",
@@ -95,6 +99,7 @@ impl Explain for Error {
         match self {
             Self::Gone => "try again when the service runs".into(),
             Self::Busy | Self::Refused(Refusal::Backlog(_)) => "wait for the earlier ones".into(),
+            Self::Overtaken => "look at the machine, then ask again".into(),
             Self::AtWork(job) => format!("wait for `{job}`, or `headstock job cancel {job}`"),
             Self::Refused(Refusal::NotOnline) => {
                 "look at power and cable; `headstock machines` says why it is offline".into()
@@ -112,21 +117,24 @@ impl Explain for Error {
     }
 }
 
-struct StopNow {
-    how: Stop,
-    by: String,
-    sent: oneshot::Sender<Instant>,
-}
-
 struct Ask {
     what: What,
     by: String,
+    /// Stops that had been asked for when this was.
+    stops: u64,
     answer: oneshot::Sender<Result<(), Error>>,
 }
 
 enum What {
     Obey(Command),
     Start(Box<Start>),
+}
+
+impl What {
+    /// It leads to a standstill, and is welcome after a stop as well.
+    fn calms(&self) -> bool {
+        matches!(self, Self::Obey(Command::Reset | Command::JogCancel))
+    }
 }
 
 /// A job that is to begin: everything about it has been written down.
@@ -148,7 +156,7 @@ pub fn start(
     closing: CancellationToken,
     traces: Option<PathBuf>,
 ) -> std::io::Result<(Handle, std::thread::JoinHandle<()>)> {
-    let (stops, stop_lane) = mpsc::channel(STOPS);
+    let (stops, stop_lane) = lane::lane();
     let (requests, asks) = mpsc::channel(REQUESTS);
     let (live, seen) = watch::channel(Live::default());
     let declared = Arc::new(declared);
@@ -171,30 +179,36 @@ pub fn start(
 }
 
 impl Handle {
-    /// Stops the machine. Answers when the stop byte has been handed to the port.
+    /// Stops the machine. Answers when the stop byte has been handed to the port, or why none was.
     pub async fn stop(&self, how: Stop, by: &str) -> Result<Instant, Error> {
-        let (sent, done) = oneshot::channel();
-        match self.stops.try_send(StopNow { how, by: by.to_owned(), sent }) {
-            Ok(()) => done.await.map_err(|_| Error::Gone),
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(Error::Gone),
-            // Stops are already waiting: this one changes nothing.
-            Err(mpsc::error::TrySendError::Full(_)) => Ok(Instant::now()),
-        }
+        self.stops.put(how, by)?.await.map_err(|_| Error::Gone)?
     }
 
-    /// Passes a command on and waits until the driver took or refused it.
-    pub async fn tell(&self, command: Command, by: &str) -> Result<(), Error> {
-        self.ask(What::Obey(command), by).await
+    /// How many stops have been asked for. Whoever wishes for something takes note of this before
+    /// anything makes it wait: what was asked for before a stop does not come after it.
+    pub fn stops(&self) -> u64 {
+        self.stops.asked()
     }
 
-    /// Begins a job.
-    pub async fn run(&self, start: Start, by: &str) -> Result<(), Error> {
-        self.ask(What::Start(Box::new(start)), by).await
+    /// The same, as it was when the machine's latest job ended.
+    pub fn stops_at_end(&self) -> u64 {
+        self.stops.asked_at_end()
     }
 
-    async fn ask(&self, what: What, by: &str) -> Result<(), Error> {
+    /// Passes a command on and waits until the driver took or refused it. `stops`: how many had
+    /// been asked for when this was.
+    pub async fn tell(&self, command: Command, by: &str, stops: u64) -> Result<(), Error> {
+        self.ask(What::Obey(command), by, stops).await
+    }
+
+    /// Begins a job; `stops` as for a command.
+    pub async fn run(&self, start: Start, by: &str, stops: u64) -> Result<(), Error> {
+        self.ask(What::Start(Box::new(start)), by, stops).await
+    }
+
+    async fn ask(&self, what: What, by: &str, stops: u64) -> Result<(), Error> {
         let (answer, answered) = oneshot::channel();
-        let ask = Ask { what, by: by.to_owned(), answer };
+        let ask = Ask { what, by: by.to_owned(), stops, answer };
         self.requests.try_send(ask).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Busy,
             mpsc::error::TrySendError::Closed(_) => Error::Gone,

@@ -23,9 +23,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
+use super::lane::{Exit, StopNow};
 use super::traces::Traces;
 use super::work::{Ended, Work};
-use super::{Ask, Error, Start, StopNow, What};
+use super::{Ask, Error, Start, What};
 use crate::clock::now_ms;
 use crate::ledger;
 
@@ -40,7 +41,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The task's ends of everything that it is reached by.
 pub(super) struct Ends {
-    pub(super) stops: mpsc::Receiver<StopNow>,
+    pub(super) stops: Exit,
     pub(super) asks: mpsc::Receiver<Ask>,
     pub(super) live: watch::Sender<Live>,
     /// When it last went round.
@@ -153,7 +154,7 @@ impl Task {
             tokio::select! {
                 biased;
                 () = self.ends.closing.cancelled() => return,
-                Some(stop) = self.ends.stops.recv() => { stop.sent.send(Instant::now()).ok(); }
+                stop = self.ends.stops.next() => stop.tell(&Err(Refusal::NotOnline.into())),
                 Some(ask) = self.ends.asks.recv() => {
                     ask.answer.send(Err(Error::Refused(Refusal::NotOnline))).ok();
                 }
@@ -184,7 +185,7 @@ impl Task {
             let hungry = self.work.as_ref().is_some_and(Work::reads) && 0 < self.driver.appetite();
             tokio::select! {
                 biased;
-                Some(stop) = self.ends.stops.recv() => {
+                stop = self.ends.stops.next() => {
                     if let Err(error) = self.stop(link, stop) {
                         return Parted::Lost(link.lost(error));
                     }
@@ -226,22 +227,22 @@ impl Task {
 
     /// A stop goes out before anything else is looked at, and before anything is written down.
     fn stop(&mut self, link: &Link, stop: StopNow) -> std::io::Result<()> {
-        let StopNow { how, by, sent } = stop;
-        self.driver.stop(Instant::now(), how, &mut self.out);
+        self.driver.stop(Instant::now(), stop.how, &mut self.out);
         let written = self.write(link);
-        // The asker may have gone; the stop stands either way.
-        sent.send(Instant::now()).ok();
-        if let Some(work) = self.work.as_mut().filter(|_| how != Stop::Hold) {
-            work.cancelled_by(&by);
+        let sent = written.as_ref().map(|()| Instant::now());
+        if let Some(work) = self.work.as_mut().filter(|_| stop.how != Stop::Hold) {
+            work.cancelled_by(&stop.by);
         }
-        self.by = by;
+        self.by.clone_from(&stop.by);
+        stop.tell(&sent.map_err(|_| Refusal::NotOnline.into()));
         written
     }
 
     fn answer(&mut self, ask: Ask) {
-        let Ask { what, by, answer } = ask;
+        let Ask { what, by, stops, answer } = ask;
         let now = Instant::now();
         let result = match what {
+            _ if stops < self.ends.stops.asked() && !what.calms() => Err(Error::Overtaken),
             What::Obey(command) => {
                 if let (Command::Reset, Some(work)) = (&command, &mut self.work) {
                     work.cancelled_by(&by);
@@ -320,6 +321,7 @@ impl Task {
             if let Ended::With(fact) = ended {
                 self.unrecorded.push_back(*fact);
                 self.work = None;
+                self.ends.stops.job_ends();
             }
         }
         self.hand_over();

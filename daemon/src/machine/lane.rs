@@ -1,0 +1,181 @@
+//! The lane that stops travel in: one slot, in which the strongest of the stops that wait stands.
+//!
+//! ```text
+//!  Entrance --put--> [ the strongest, and all who asked ] --next--> Exit
+//! ```
+//!
+//! Invariants: no stop finds the lane full, and a weaker one never displaces a stronger; every
+//! stop is counted before anybody is told of it, so that what was asked for before it can be told
+//! from what was asked for after.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use headstock_config::command::Stop;
+use tokio::sync::{Notify, oneshot};
+
+use super::Error;
+
+/// What came of a stop: when its byte was handed to the port.
+type Sent = Result<Instant, Error>;
+
+/// Where stops go in. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Entrance(Arc<Lane>);
+
+/// Where the machine's task takes them out. Dropped with the task: nobody stops any more.
+pub(super) struct Exit(Arc<Lane>);
+
+#[derive(Default)]
+struct Lane {
+    inside: Mutex<Inside>,
+    came: Notify,
+}
+
+#[derive(Default)]
+struct Inside {
+    waits: Option<StopNow>,
+    /// Stops asked for so far.
+    asked: u64,
+    /// Those of them that the task had taken out when its latest job ended.
+    at_end: u64,
+    taken: u64,
+    closed: bool,
+}
+
+/// A stop on its way.
+pub(super) struct StopNow {
+    pub(super) how: Stop,
+    /// Who asked for it.
+    pub(super) by: String,
+    /// Those who wait to hear that it was sent: no more than there are seats at the doors.
+    askers: Vec<oneshot::Sender<Sent>>,
+}
+
+/// A lane of which nothing is known yet.
+pub(super) fn lane() -> (Entrance, Exit) {
+    let lane = Arc::new(Lane::default());
+    (Entrance(lane.clone()), Exit(lane))
+}
+
+impl Lane {
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entrance {
+    /// Asks for a stop; what comes of it will be told.
+    pub(super) fn put(&self, how: Stop, by: &str) -> Result<oneshot::Receiver<Sent>, Error> {
+        let (asker, told) = oneshot::channel();
+        let mut inside = self.0.inside();
+        inside.asked += 1;
+        if inside.closed {
+            return Err(Error::Gone);
+        }
+        let new = || StopNow { how, by: by.to_owned(), askers: Vec::new() };
+        let waits = inside.waits.get_or_insert_with(new);
+        if strength(waits.how) < strength(how) {
+            (waits.how, waits.by) = (how, by.to_owned());
+        }
+        waits.askers.push(asker);
+        drop(inside);
+        self.0.came.notify_one();
+        Ok(told)
+    }
+
+    /// How many stops have been asked for.
+    pub(super) fn asked(&self) -> u64 {
+        self.0.inside().asked
+    }
+
+    /// How many of them came before the end of the machine's latest job.
+    pub(super) fn asked_at_end(&self) -> u64 {
+        self.0.inside().at_end
+    }
+}
+
+impl Exit {
+    /// The next stop. Safe to drop while it waits.
+    pub(super) async fn next(&mut self) -> StopNow {
+        loop {
+            if let Some(stop) = self.take() {
+                return stop;
+            }
+            self.0.came.notified().await;
+        }
+    }
+
+    fn take(&mut self) -> Option<StopNow> {
+        let mut inside = self.0.inside();
+        let stop = inside.waits.take()?;
+        inside.taken = inside.asked;
+        Some(stop)
+    }
+
+    /// How many stops have been asked for, taken out or not.
+    pub(super) fn asked(&self) -> u64 {
+        self.0.inside().asked
+    }
+
+    /// The machine's job is over.
+    pub(super) fn job_ends(&mut self) {
+        let mut inside = self.0.inside();
+        inside.at_end = inside.taken;
+    }
+}
+
+impl Drop for Exit {
+    fn drop(&mut self) {
+        let mut inside = self.0.inside();
+        inside.closed = true;
+        // Whoever waits hears that by its sender being dropped.
+        inside.waits = None;
+    }
+}
+
+impl StopNow {
+    /// Tells those who asked for it what came of it.
+    pub(super) fn tell(self, sent: &Sent) {
+        for asker in self.askers {
+            // The asker may have gone; the stop stands either way.
+            asker.send(sent.clone()).ok();
+        }
+    }
+}
+
+fn strength(how: Stop) -> u8 {
+    match how {
+        Stop::Hold => 0,
+        Stop::Stop => 1,
+        Stop::Abort => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_strongest_of_the_stops_that_wait_is_the_one_that_is_sent() {
+        let (entrance, mut exit) = lane();
+        let weak: Vec<_> = (0..100).map(|_| entrance.put(Stop::Hold, "ada").unwrap()).collect();
+        let strong = entrance.put(Stop::Abort, "bob").unwrap();
+        let late = entrance.put(Stop::Stop, "eve").unwrap();
+        let stop = exit.next().await;
+        assert_eq!((stop.how, stop.by.as_str(), entrance.asked()), (Stop::Abort, "bob", 102));
+        stop.tell(&Err(Error::Gone));
+        for told in weak.into_iter().chain([strong, late]) {
+            assert_eq!(told.await.unwrap(), Err(Error::Gone));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_is_not_waited_for_when_nobody_will_send_it() {
+        let (entrance, exit) = lane();
+        let waits = entrance.put(Stop::Hold, "ada").unwrap();
+        drop(exit);
+        assert!(waits.await.is_err());
+        assert!(entrance.put(Stop::Hold, "ada").is_err());
+    }
+}
