@@ -7,9 +7,10 @@ where it is not there, this says so and measures nothing.
     tests/bench/lab.py stream [--scale 1] [--runs 3] [--file cnc_surface_3k.nc]   ours beside the reference
     tests/bench/lab.py unlimited                                                  no wire, no motion time
     tests/bench/lab.py holds [--n 2000] [--by rest|socket|cli] [--busy 2]         request to port and wire
-    tests/bench/lab.py eight [--seconds 30]                                       eight machines at once
+    tests/bench/lab.py eight [--seconds 30]                                       one and eight machines, ours beside the reference
     tests/bench/lab.py idle                                                       RSS, idle CPU, start
     tests/bench/lab.py kill [--n 300]                                             SIGKILL in a job
+    tests/bench/lab.py faults [--n 1000] [--seed 1] [--keep FOLDER] [--rush]      faults on the wire, short programs
 Each prints one JSON object per run.
 """
 import argparse, atexit, hashlib, http.client, json, os, random, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time
@@ -41,7 +42,7 @@ def spread(values, digits=3):
 class Rig:
     """A link and a fake controller in a folder of their own."""
 
-    def __init__(self, folder, name="mill", baud=115200, scale=1.0, trace=False, device=(), fifo=64):
+    def __init__(self, folder, name="mill", baud=115200, scale=1.0, trace=False, device=(), fifo=64, faults=(), seed=1):
         self.folder, self.name = Path(folder), name
         self.host = self.folder / f"{name}.host"
         far = self.folder / f"{name}.far"
@@ -50,7 +51,8 @@ class Rig:
         device_args = [LINK, "device", "--port", far, "--time-scale", scale, "--summary", self.device_summary, *device]
         self.device = quiet(device_args)
         wait_for(far.exists)
-        link_args = [LINK, "link", "--host", self.host, "--device-open", far, "--baud", baud, "--fifo", fifo, "--summary", self.link_summary]
+        link_args = [LINK, "link", "--host", self.host, "--device-open", far, "--baud", baud, "--fifo", fifo, "--summary", self.link_summary,
+                     "--seed", seed, *(word for fault in faults for word in ("--fault", fault))]
         self.link = quiet(link_args + (["--trace", self.trace] if trace else []))
         wait_for(self.host.exists)
 
@@ -341,9 +343,19 @@ def holds(args):
 
 
 def eight(args):
-    def run(count):
+    """One and eight at once, ours and the reference in the same conditions."""
+    def measured(who, rigs, **more):
+        ends = [rig.close() for rig in rigs]
+        return {"who": who, "machines": len(rigs), "lines_per_s": [round(wire_rate(rig.trace)[1], 1) for rig in rigs],
+                "starved": [device["starved"] for _, device in ends], "rx_lost": sum(device["rx_lost"] for _, device in ends), **more,
+                "lateness_p99_us": [link["instrument"]["byte_lateness_us"].get("p99") for link, _ in ends]}
+
+    def plugged(folder, count):
+        return [Rig(folder, name=f"m{i}", scale=args.scale, trace=True) for i in range(count)]
+
+    def headstocks(count):
         with tempfile.TemporaryDirectory() as folder:
-            rigs = [Rig(folder, name=f"m{i}", scale=args.scale, trace=True) for i in range(count)]
+            rigs = plugged(folder, count)
             house = House(folder, rigs)
             try:
                 for rig in rigs:
@@ -360,15 +372,26 @@ def eight(args):
                 time.sleep(1)
             finally:
                 house.close()
-            ends = [rig.close() for rig in rigs]
-            return {"machines": count, "lines_per_s": [round(wire_rate(rig.trace)[1], 1) for rig in rigs],
-                    "starved": [device["starved"] for _, device in ends], "rx_lost": sum(device["rx_lost"] for _, device in ends),
-                    "cpu_share": round(share, 4), "rss_mib": round(rss, 1),
-                    "lateness_p99_us": [link["instrument"]["byte_lateness_us"].get("p99") for link, _ in ends]}
-    one, all_eight = run(1), run(8)
-    say(**one)
-    say(**all_eight)
-    say(ratio=round(statistics.median(all_eight["lines_per_s"]) / one["lines_per_s"][0], 4), worst=round(min(all_eight["lines_per_s"]) / one["lines_per_s"][0], 4))
+            return measured("headstock", rigs, cpu_share=round(share, 4), rss_mib=round(rss, 1))
+
+    def references(count):
+        with tempfile.TemporaryDirectory() as folder:
+            rigs = plugged(folder, count)
+            streamers = [quiet([sys.executable, LAB / "tools" / "gstream.py", rig.host, program(args), "--mode", "count"]) for rig in rigs]
+            time.sleep(2 + args.seconds)
+            ended = [streamer.poll() for streamer in streamers]
+            for streamer in streamers:
+                streamer.terminate()
+                streamer.wait(10)
+            return measured("reference", rigs, ended_early=sum(code is not None for code in ended))
+
+    runs = []
+    for many, count in ((headstocks, 1), (references, 1), (references, 8), (headstocks, 8)):
+        runs.append(many(count))
+        say(**runs[-1])
+    rate = [statistics.median(run["lines_per_s"]) for run in runs]
+    say(eight_to_one=round(rate[3] / rate[0], 4), worst=round(min(runs[3]["lines_per_s"]) / rate[0], 4), reference_eight_to_one=round(rate[2] / rate[1], 4),
+        to_reference_at_one=round(rate[0] / rate[1], 4), to_reference_at_eight=round(rate[3] / rate[2], 4))
 
 
 def idle(args):
@@ -446,18 +469,430 @@ def kill(args):
             unasked=unasked[:3], journal_verify=verify.returncode)
 
 
+# --- faults on the wire -------------------------------------------------------------------------
+#
+# One daemon, a few machines; each run gives a machine a new cable with faults in it and a new fake
+# controller, sends it a short program, and compares what reached the controller (the link's trace,
+# behind the faults) with the program. A person's part is played too: a machine found held is
+# resumed, a job that broke off is scrapped, the controller reset and unlocked.
+
+FAULT_SCALE = 4
+QUESTIONS = re.compile(r"\$[$#GIX]?|\$C|")
+OVER = ("completed", "interrupted", "failed", "cancelled")
+
+
+def invent(seed):
+    """A short program in the form in which it is sent: 20 to 90 lines, ending in power-up modes or with M30."""
+    dice = random.Random(f"program {seed}")
+    number = lambda low, high: f"{dice.uniform(low, high):.3f}".rstrip("0").rstrip(".")
+    flavour = dice.choice(["straight", "steps", "arcs", "raster", "mixed", "mixed"])
+    lines, length = ["G21G90G94", "G0X5Y5", f"M3S{dice.randrange(500, 12000)}", f"G1Z-1F{dice.randrange(600, 1500)}"], dice.randrange(20, 81)
+    x = y = 5.0
+    while len(lines) < length - 3:
+        kind = dice.choice(["straight", "steps", "arcs", "raster", "rapid", "dwell"]) if flavour == "mixed" else flavour
+        if kind == "straight":
+            x, y = x + dice.uniform(-4, 5), y + dice.uniform(-4, 5)
+            feed = f"F{dice.randrange(800, 4000)}" if dice.random() < .4 else ""
+            arc_before = next(it for it in reversed(lines) if re.match("G[0-3]", it)).startswith(("G2", "G3"))
+            lines.append(f"G1X{x:.3f}Y{y:.3f}{feed}" if dice.random() < .7 or arc_before else f"X{x:.3f}{feed}")
+        elif kind == "steps":
+            lines.append("G91")
+            for _ in range(dice.randrange(3, 9)):
+                lines.append(f"G1X{number(-3, 3)}Y{number(-3, 3)}" + (f"F{dice.randrange(800, 4000)}" if dice.random() < .3 else ""))
+            lines.append("G90")
+        elif kind == "arcs":
+            lines.append(f"G1X{x:.3f}Y{y:.3f}F{dice.randrange(900, 3000)}")
+            span = dice.choice([4, 6, 10])
+            x += span
+            lines.append(f"G{dice.choice([2, 3])}X{x:.3f}Y{y:.3f}I{span / 2:g}J0")
+        elif kind == "raster":
+            y += .5
+            for _ in range(dice.randrange(2, 7)):
+                x += dice.uniform(.5, 2)
+                lines.append(f"G1X{x:.2f}Y{y:.2f}S{dice.randrange(0, 1000)}")
+        elif kind == "rapid":
+            lines += ["G0Z2", f"G0X{x:.3f}Y{y:.3f}", "G1Z-1"]
+        else:
+            lines.append(f"G4P{dice.choice(['0.2', '0.5', '1'])}")
+        x, y = min(max(x, 0), 60), min(max(y, 0), 60)
+    lines += ["G0Z5", "M5", "G0X0Y0"] + (["M30"] if dice.random() < .6 else [])
+    return lines
+
+
+def invent_faults(seed, sent_bytes):
+    """What happens on the cable of this run: the kind, and the link's words for it."""
+    dice = random.Random(f"faults {seed}")
+    kind = dice.choices(["drop", "flip", "dup", "burst", "stall", "cut", "none"], [25, 25, 19, 8, 10, 9, 4])[0]
+    way = dice.choices(["hd", "dh", "both"], [5, 3, 2])[0]
+    if kind == "none":
+        return kind, []
+    if kind in ("stall", "cut"):
+        length = dice.choice([dice.uniform(.05, .5), dice.uniform(.5, 2.5), dice.uniform(3.2, 5)] if kind == "stall" else [.05, .3, 1.5])
+        return kind, [f"{kind},dir={way},at={dice.uniform(1, 2.4):.3f},for={length:.3f}"]
+    if kind == "burst":
+        return f"burst {way}", [f"mute,dir={way},at={dice.uniform(1, 2.4):.3f},for={dice.uniform(.0005, .05):.4f}"]
+    if dice.random() < .4:
+        both = 2 / (sent_bytes + 1800)
+        return f"{kind} {way}", [f"{kind},dir={way},rate={ {'hd': 1.5 / (sent_bytes + 60), 'dh': 1.5 / 2200, 'both': both}[way]:.6f}"]
+    # Bytes counted from the plugging in: past the introduction, where the program is on the wire.
+    places = {"hd": lambda: dice.randrange(25, sent_bytes + 40), "dh": lambda: dice.randrange(1050, 2200)}
+    ways = [way if way != "both" else dice.choice(["hd", "dh"]) for _ in range(dice.choices([1, 2, 3], [5, 3, 2])[0])]
+    return f"{kind} {way}", [f"{kind},dir={it},at-byte={places[it]()}" for it in ways]
+
+
+def words_of(line):
+    """As the lab's controller reads it; None where it refuses."""
+    words = re.findall(r"([A-Za-z])\s*([0-9.+-]*)", line)
+    try:
+        return [(letter.upper(), float(value)) for letter, value in words] if not re.sub(r"[A-Za-z0-9.+\-\s%/]", "", line) else None
+    except ValueError:
+        return None
+
+
+def path_of(lines):
+    """What each line comes to: (place after it, shape of the way), or None where it is refused."""
+    at, absolute, motion, scale, out = [0.0, 0.0, 0.0], True, 0, 1.0, []
+    for line in lines:
+        words = words_of(line)
+        if words is None:
+            out.append((tuple(at), None))
+            continue
+        axes, arc, dwell = {}, [], False
+        for letter, value in words:
+            code = round(value * 10)
+            if letter == "G":
+                motion = code // 10 if code in (0, 10, 20, 30) else motion
+                absolute = {900: True, 910: False}.get(code, absolute)
+                scale = {200: 25.4, 210: 1.0}.get(code, scale)
+                dwell |= code == 40
+            elif letter in "XYZ":
+                axes["XYZ".index(letter)] = value
+            elif letter in "IJR":
+                arc.append((letter, value))
+        if not dwell:
+            for axis, value in axes.items():
+                at[axis] = value * scale if absolute else at[axis] + value * scale
+        moves = bool(axes or arc) and not dwell
+        out.append((tuple(round(it, 4) for it in at), (motion if moves else None, tuple(arc) if moves and 2 <= motion else ())))
+    return out
+
+
+ESCAPED = re.compile(r"\\x([0-9a-f]{2})|\\(.)|(.)", re.S)
+
+
+def trace_rows(trace):
+    """(microseconds, direction, stage, bytes) of a link's trace; notes have no bytes."""
+    for row in trace.read_text(errors="replace").split("\n"):
+        parts = row.split("\t")
+        if len(parts) < 4:
+            continue
+        data = bytes(int(code, 16) if code else ord({"n": "\n", "r": "\r"}.get(escaped, escaped) if escaped else plain)
+                     for code, escaped, plain in ESCAPED.findall("\t".join(parts[3:])))
+        yield float(parts[0]), parts[1], parts[2], data
+
+
+REALTIME = {0x21, 0x3f, 0x7e, 0x18, *range(0x80, 0x100)}
+
+
+class Heard:
+    """One run's trace: what we sent, what reached the controller, what it said and what of that arrived."""
+
+    def __init__(self, trace, begin, end):
+        self.sent, self.sent_realtime, self.got, self.resets, self.notes = [], set(), [], 0, []
+        self.said, self.arrived, self.place, self.reports = [], [], None, 0
+        self.asked = 0
+        part = {"sent": b"", "got": b"", "said": b"", "arrived": b""}
+        for at, way, stage, data in trace_rows(trace):
+            inside = begin <= at <= end
+            if way == "--":
+                self.notes.append((at, stage))
+                if part["sent"]:
+                    self.sent.append((at, part["sent"].decode("latin1"), False))
+                part = dict.fromkeys(part, b"")
+                continue
+            if way == "h>d":
+                which = "sent" if stage == "in" else "got"
+                for byte in data:
+                    if byte in REALTIME:
+                        if which == "sent":
+                            self.sent_realtime.add(byte)
+                        if byte == 0x18:
+                            self.resets += which == "got" and inside
+                            if which == "sent" and part["sent"]:
+                                self.sent.append((at, part["sent"].decode("latin1"), False))
+                            part[which] = b""
+                    elif byte == 10 or which == "got" and byte == 13:
+                        line = part[which].decode("latin1")
+                        part[which] = b""
+                        if which == "sent":
+                            self.sent.append((at, line, True))
+                            self.asked += inside and bool(QUESTIONS.fullmatch(line))
+                        elif inside:
+                            self.got.append(line.strip())
+                    else:
+                        part[which] += bytes([byte])
+                continue
+            which = "said" if stage == "in" else "arrived"
+            *whole, part[which] = re.split(rb"[\r\n]", part[which] + data)
+            for line in whole:
+                if inside and (line.strip() == b"ok" or line.startswith(b"error")):
+                    (self.said if which == "said" else self.arrived).append(line.strip().decode("latin1"))
+                if which == "said" and line.startswith(b"<"):
+                    self.reports += 1
+                    self.place = tuple(float(it) for it in re.search(rb"MPos:([-0-9.,]+)", line)[1].split(b","))
+
+
+def strange_bytes(heard, program):
+    """The first thing that we sent and that is neither the program in order nor a word of ours."""
+    strange = [f"realtime {byte:#x}" for byte in heard.sent_realtime - {0x21, 0x3f, 0x7e, 0x18, 0x85}]
+    lines = iter(program)
+    for _, line, whole in heard.sent:
+        if QUESTIONS.fullmatch(line):
+            continue
+        wanted = next(lines, None)
+        if wanted is None or (line != wanted if whole else not wanted.startswith(line) and not any(it.startswith(line) for it in ("$I", "$$", "$#", "$G", "$X"))):
+            strange.append(f"{line!r} where the program has {wanted!r}")
+            break
+        if not whole:
+            lines = iter(())
+    return strange[0] if strange else None
+
+
+def judge(heard, program, job, hit):
+    """not_hit, harmless, detected, unseen_words, unseen_detour, or a finding in capitals; and why."""
+    # A question of ours that was damaged on its way comes after the program, and is short.
+    got = [line for line in heard.got if not line.startswith("$")]
+    damaged = heard.asked - (len(heard.got) - len(got))
+    while 0 < damaged and len(program) < len(got) and len(got[-1]) < 4:
+        damaged -= 1
+        got.pop()
+    if job["state"] != "completed":
+        reason = job.get("reason") or (job.get("interruption") or {}).get("reason")
+        if not reason:
+            return "UNNAMED", f"{job['state']} without a reason"
+        return ("detected", reason) if hit else ("STOPPED_WITHOUT_FAULT", reason)
+    wanted_path, path = path_of(program), path_of(got)
+    far = heard.place is None or any(.003 < abs(a - b) for a, b in zip(heard.place, wanted_path[-1][0]))
+    if far:
+        return "MISSED", f"ends at {heard.place} instead of {wanted_path[-1][0]}"
+    if heard.said != heard.arrived:
+        return "MISSED", f"{len(heard.said)} answers said, {len(heard.arrived)} arrived as they were"
+    if len(got) != len(program):
+        at = next((at for at, (a, b) in enumerate(zip(got, program)) if a != b), min(len(got), len(program)))
+        return "MISSED", f"{len(got)} lines instead of {len(program)}: {got[at:at + 2]} for {program[at:at + 2]}"
+    if got == program:
+        return ("harmless" if hit else "not_hit"), ""
+    changed = [f"{a} for {b}" for a, b in zip(got, program) if a != b]
+    return ("unseen_words" if path == wanted_path else "unseen_detour"), "; ".join(changed[:4])
+
+
+class Lane:
+    """A machine, its cable and the person beside it."""
+
+    def __init__(self, house, folder, name, plug):
+        self.house, self.folder, self.name, self.plug = house, folder, name, plug
+
+    def ask(self, method, path, body=None):
+        for attempt in range(3):
+            try:
+                connection = UnixHttp(self.house.socket)
+                connection.timeout = 60
+                connection.request(method, f"/api/v1/{path}", body if isinstance(body, bytes) or body is None else json.dumps(body).encode(),
+                                   {"Content-Type": "application/octet-stream" if isinstance(body, bytes) else "application/json"})
+                answer = connection.getresponse()
+                text = answer.read()
+                connection.close()
+                return answer.status, json.loads(text) if text else {}
+            except (OSError, http.client.HTTPException):
+                if attempt == 2:
+                    raise
+                time.sleep(.2)
+
+    def machine(self):
+        return self.ask("GET", f"equipment/{self.name}")[1]
+
+    def tell(self, command):
+        return self.ask("POST", f"equipment/{self.name}/commands", {"command": command})[0]
+
+    def until(self, condition, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if condition():
+                return True
+            time.sleep(.04)
+        return False
+
+    def free(self, seconds):
+        """What a person does until the machine is idle. Whether it became so."""
+        def better():
+            mill = self.machine()
+            if mill["state"] == "idle" and mill.get("controller"):
+                return True
+            if mill["state"] in ("alarm", "held", "holding", "door", "sleeping"):
+                self.tell("reset")
+                time.sleep(.3)
+                if self.machine()["state"] == "alarm":
+                    self.tell("unlock")
+                    time.sleep(.1)
+            return False
+        return self.until(better, seconds)
+
+    def start(self, file):
+        refused = None
+        def started():
+            nonlocal refused, job
+            status, answer = self.ask("POST", "jobs", {"machine": self.name, "file": file})
+            if status == 201:
+                job = answer["id"]
+                return True
+            refused = answer
+            self.free(5)
+        job = None
+        self.until(started, 20)
+        return job, refused
+
+    def to_the_end(self, job):
+        """The job when it is over, how often a person had to resume, and how long it took."""
+        resumed, began, held = 0, time.monotonic(), 0
+        while time.monotonic() - began < 75:
+            it = self.ask("GET", f"jobs/{job}")[1]
+            if it["state"] in OVER:
+                return it, resumed, time.monotonic() - began
+            held = held + 1 if "held" in (it["state"], self.machine()["state"]) else 0
+            if 10 <= held:
+                resumed, held = resumed + 1, 0
+                self.tell("resume")
+            time.sleep(.05)
+        return it, resumed, None
+
+    def run(self, seed, keep, rush):
+        program = invent(seed)
+        kind, faults = invent_faults(seed, sum(len(line) + 1 for line in program))
+        rig = self.plug(self.name, faults, seed)
+        facts = {"seed": seed, "kind": kind, "faults": faults}
+        begin = plugged = time.monotonic()
+        job, seconds, resumed, findings = {"state": "never started"}, None, 0, []
+        try:
+            if not self.free(40):
+                findings.append(f"not idle within 40 s of plugging in: {self.machine()['state']}")
+            text, file = ("\n".join(program) + "\n").encode(), {}
+            while "id" not in file:  # a few uploads at a time are taken
+                _, file = self.ask("POST", f"files?name=run-{seed}.nc", text)
+            if not rush:
+                time.sleep(.6)  # two reports at rest, from which the house learns what an empty buffer looks like
+            ready = time.monotonic()
+            name, refused = self.start(file["id"])
+            if name is None:
+                findings.append(f"never started: {json.dumps(refused)[:300]}")
+            else:
+                begin = ready
+                job, resumed, seconds = self.to_the_end(name)
+                if seconds is None:
+                    findings.append(f"still {job['state']} after 75 s, machine {self.machine()['state']}")
+            over = time.monotonic()
+            time.sleep(.4)
+            if job["state"] == "interrupted":
+                status, answer = self.ask("POST", f"jobs/{name}/decision", {"decision": "scrap", "reason": "the run is over"})
+                if status != 200:
+                    findings.append(f"scrap refused: {json.dumps(answer)[:200]}")
+            elif name and job["state"] not in OVER:
+                self.ask("POST", f"jobs/{name}/cancel")
+            if not self.free(25):
+                mill = self.machine()
+                findings.append(f"not idle 25 s after the run: {mill['state']} {json.dumps(mill.get('live'))[:300]}")
+        finally:
+            link, device = rig.close()
+        if not self.until(lambda: self.machine()["state"] in ("offline", "connecting"), 10):
+            findings.append("an unplugged cable was not noticed")
+        heard = Heard(rig.trace, begin * 1e6, (over + .35) * 1e6)
+        hit = link.get("faulted_bytes", 0) or link.get("cuts", 0)
+        if kind == "stall":
+            at, length = (float(re.search(rf"{word}=([0-9.]+)", faults[0])[1]) for word in ("at", "for"))
+            hit = begin < plugged + at + length and plugged + at < over
+        outcome, why = judge(heard, program, job, hit) if job["state"] != "never started" else ("NOT_STARTED", "")
+        strange = strange_bytes(heard, program)
+        if strange:
+            findings.append(f"sent {strange}")
+        facts.update(outcome=outcome, why=why, state=job["state"], hits=link.get("faulted_bytes"), cuts=link.get("cuts"), resumed=resumed,
+                     lines=len(program), acked=job.get("lines_acked"), rx_lost=device.get("rx_lost"), ready_s=round(ready - plugged, 2),
+                     seconds=seconds and round(seconds, 2), bytes=[link["host_to_device"]["bytes"], link["device_to_host"]["bytes"]], findings=findings)
+        if keep and (findings or outcome.isupper()):
+            keep.mkdir(parents=True, exist_ok=True)
+            shutil.copy(rig.trace, keep / f"{seed}.trace")
+            (keep / f"{seed}.json").write_text(json.dumps({**facts, "job": job, "program": program, "window": [begin * 1e6, over * 1e6]}, indent=1))
+        return facts
+
+
+def faults(args):
+    tally, causes, broken, slowest, resumed = {}, {}, [], 0, 0
+    seeds = iter(range(args.seed, args.seed + args.n))
+    lock = threading.Lock()
+    with tempfile.TemporaryDirectory() as folder:
+        plug = lambda name, faults=(), seed=1: Rig(folder, name=name, scale=FAULT_SCALE, trace=True, faults=faults, seed=seed)
+        names = [f"m{at}" for at in range(min(args.lanes, args.n))]
+        house = House(folder, [argparse.Namespace(name=name, host=Path(folder) / f"{name}.host") for name in names])
+
+        def work(name):
+            nonlocal slowest, resumed
+            lane = Lane(house, folder, name, plug)
+            while house.process.poll() is None:
+                with lock:
+                    seed = next(seeds, None)
+                if seed is None:
+                    return
+                try:
+                    facts = lane.run(seed, args.keep, args.rush)
+                except Exception as error:  # the rest of the runs is worth having
+                    facts = {"seed": seed, "kind": "?", "outcome": "BENCH_FAILED", "why": repr(error), "findings": [repr(error)]}
+                with lock:
+                    per_kind = tally.setdefault(facts["kind"], {})
+                    per_kind[facts["outcome"]] = per_kind.get(facts["outcome"], 0) + 1
+                    slowest, resumed = max(slowest, facts.get("seconds") or 0), resumed + bool(facts.get("resumed"))
+                    if facts["outcome"] == "detected":
+                        cause = re.sub(r"[`'\"].*?[`'\"]|/\S+|-?\d+(\.\d+)?", "_", facts["why"])[:70]
+                        causes[cause] = causes.get(cause, 0) + 1
+                    if facts["findings"] or facts["outcome"].isupper() or args.n <= 20:
+                        broken.append(seed)
+                        say(**facts)
+        lanes = [threading.Thread(target=work, args=(name,), daemon=True) for name in names]
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.join()
+        died = house.process.poll()
+        house.close()
+        log = (Path(folder) / "daemon.log").read_text(errors="replace")
+        verify = subprocess.run([str(HEADSTOCK), "journal", "verify", "--state-dir", folder], capture_output=True, text=True)
+    outcomes = {}
+    for per_kind in tally.values():
+        for outcome, count in per_kind.items():
+            outcomes[outcome] = outcomes.get(outcome, 0) + count
+    runs = sum(outcomes.values())
+    unseen = outcomes.get("unseen_words", 0) + outcomes.get("unseen_detour", 0)
+    say(runs=runs, seeds=[args.seed, args.seed + args.n - 1], outcomes=outcomes, by_kind=dict(sorted(tally.items())),
+        unseen_share=round(unseen / max(1, runs), 4), held_and_resumed=resumed, slowest_job_s=slowest, daemon_died=died, panics=log.count("panicked"),
+        journal_verify=verify.returncode, told=dict(sorted(causes.items(), key=lambda it: -it[1])[:25]))
+    if died is not None or "panicked" in log:
+        say(daemon_log=log[-3000:])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["stream", "unlimited", "holds", "eight", "idle", "kill"])
+    parser.add_argument("what", choices=["stream", "unlimited", "holds", "eight", "idle", "kill", "faults"])
     parser.add_argument("--file", default="cnc_surface_20k.nc")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--n", type=int, default=2000)
+    parser.add_argument("--n", type=int)
     parser.add_argument("--by", choices=["rest", "socket", "cli"], default="rest")
     parser.add_argument("--busy", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--baud", type=int, default=12_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--lanes", type=int, default=4)
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--rush", action="store_true")
     args = parser.parse_args()
+    args.n = args.n or {"holds": 2000, "kill": 300, "faults": 1000}.get(args.what)
     if not (LAB / "serial_link" / "Cargo.toml").exists():
         sys.exit(f"the lab is not at {LAB}: nothing was measured (set HEADSTOCK_LAB)")
     if not LINK.exists():
