@@ -103,7 +103,7 @@ impl Desk {
         let asked = Instant::now();
         match self.stop_one(who, request, machine, how).await {
             Err(refused @ Refused::Forbidden { .. }) => Err(refused),
-            sent => Ok(report(machine, asked, sent).await),
+            sent => Ok(report(machine, how, asked, sent).await),
         }
     }
 
@@ -116,7 +116,7 @@ impl Desk {
             let (machine, by) = (machine.clone(), who.name.clone());
             reports.spawn(async move {
                 let sent = machine.stop(how, &by).await.map_err(Refused::from);
-                report(&machine, asked, sent).await
+                report(&machine, how, asked, sent).await
             });
         }
         self.note_later(who, Request::StopAll, None);
@@ -132,12 +132,13 @@ impl Desk {
         late.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Holds every machine without anybody having asked: the house cannot keep its book.
+    /// Holds every machine without anybody having asked: the house cannot keep its book. One that
+    /// does not answer keeps none of the others waiting, nor whoever asks for this.
     pub async fn hold_all(&self, why: &str) {
-        for machine in self.inner.machines.values() {
-            // A machine that is gone needs no hold.
-            machine.stop(Stop::Hold, why).await.ok();
-        }
+        let machines = self.inner.machines.values();
+        let held = futures_util::future::join_all(machines.map(|it| it.stop(Stop::Hold, why)));
+        // A machine that is gone needs no hold.
+        tokio::time::timeout(REST, held).await.ok();
     }
 
     async fn stop_one(
@@ -210,11 +211,12 @@ fn as_command(how: Stop) -> Command {
 
 async fn report(
     machine: &machine::Handle,
+    how: Stop,
     asked: Instant,
     sent: Result<Instant, Refused>,
 ) -> StopReport {
     let rested = match &sent {
-        Ok(_) => tokio::time::timeout(REST, machine.rest()).await.ok(),
+        Ok(_) => tokio::time::timeout(REST, machine.rest(how)).await.ok(),
         Err(_) => None,
     };
     let state = rested.unwrap_or_else(|| machine.live().mode);

@@ -137,3 +137,14 @@ async fn a_stop_that_reaches_nothing_is_refused_and_written_down_as_such() {
     let report = bench.desk.stop(&bench.ada, "lathe", Stop::Stop).await.unwrap();
     assert!(!report.sent && !report.confirmed, "{report:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_of_a_held_machine_is_confirmed_when_its_reset_is_over() {
+    let bench = Workbench::new(1.0).await;
+    bench.desk.start_job(&bench.ada, bench.bring(LONG).await).await.unwrap();
+    bench.mill_is(|live| live.mode == Mode::Running && 0.0 < live.feed).await;
+    let held = bench.desk.stop(&bench.ada, "mill", Stop::Hold).await.unwrap();
+    assert_eq!((held.state, held.confirmed), (Mode::Held, true));
+    let stopped = bench.desk.stop_all(&bench.ada, Stop::Stop).await.unwrap().remove(1);
+    assert_eq!((stopped.state, stopped.confirmed), (Mode::Idle, true));
+}

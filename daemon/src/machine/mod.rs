@@ -231,15 +231,19 @@ impl Handle {
         self.live.clone()
     }
 
-    /// Waits until the machine is at rest or out of reach; the mode it is in then.
-    pub async fn rest(&self) -> Mode {
-        let mut live = self.live.clone();
-        let resting = |live: &Live| {
-            !matches!(
-                live.mode,
-                Mode::Running | Mode::Holding | Mode::Jogging | Mode::Homing | Mode::Connecting
-            )
+    /// Waits until this stop is over, or the machine out of reach; the mode it is in then. A hold
+    /// ends in a hold, any other stop behind it: there the hold is only on the way to a reset.
+    pub async fn rest(&self, how: Stop) -> Mode {
+        let rests = |live: &Live| match live.mode {
+            Mode::Held => how == Stop::Hold,
+            mode => !in_motion(mode) && mode != Mode::Connecting,
         };
-        live.wait_for(resting).await.map(|live| live.mode).unwrap_or_default()
+        let mut live = self.live.clone();
+        live.wait_for(rests).await.map(|live| live.mode).unwrap_or_default()
     }
+}
+
+/// Something moves, or may.
+fn in_motion(mode: Mode) -> bool {
+    matches!(mode, Mode::Running | Mode::Holding | Mode::Jogging | Mode::Homing)
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use headstock_config::command::{Command, Stop};
 use headstock_config::explain;
 use headstock_config::ledger::Fact;
-use headstock_config::machine::{Live, Machine, Mode};
+use headstock_config::machine::{Live, Machine};
 use headstock_drivers::link::retry::Retry;
 use headstock_drivers::link::{Link, LostError};
 use headstock_drivers::{Driver, Outbox, Program as Head, Refusal};
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::lane::{Exit, StopNow};
 use super::traces::Traces;
 use super::work::{Ended, Work};
-use super::{Ask, Error, Start, What};
+use super::{Ask, Error, Start, What, in_motion};
 use crate::clock::now_ms;
 use crate::ledger;
 
@@ -58,6 +58,8 @@ pub(super) struct Task {
     out: Outbox,
     work: Option<Work>,
     unrecorded: VecDeque<Fact>,
+    /// It was held because these do not become fewer.
+    stuck: bool,
     told: Instant,
     /// Who gave the latest command: the one who resumed, say.
     by: String,
@@ -88,6 +90,7 @@ impl Task {
             out: Outbox::default(),
             work: None,
             unrecorded: VecDeque::new(),
+            stuck: false,
             told: Instant::now(),
             by: String::new(),
             reported: None,
@@ -234,6 +237,8 @@ impl Task {
             work.cancelled_by(&stop.by);
         }
         self.by.clone_from(&stop.by);
+        // Whoever waits for rest must not be shown how things were before.
+        self.tell_live(true);
         stop.tell(&sent.map_err(|_| Refusal::NotOnline.into()));
         written
     }
@@ -334,10 +339,12 @@ impl Task {
                 break;
             }
         }
-        if UNRECORDED < self.unrecorded.len() && self.work.is_some() {
+        let stuck = UNRECORDED < self.unrecorded.len() && self.work.is_some();
+        if stuck && !std::mem::replace(&mut self.stuck, stuck) {
             tracing::error!(machine = %self.declared.id, "the ledger is stuck; holding");
             self.driver.stop(Instant::now(), Stop::Hold, &mut self.out);
         }
+        self.stuck = stuck;
     }
 
     fn tell_live(&mut self, now: bool) {
@@ -353,8 +360,7 @@ impl Task {
     }
 
     fn resting(&self) -> bool {
-        self.out.urgent.is_empty()
-            && !matches!(self.driver.live().mode, Mode::Running | Mode::Holding | Mode::Jogging)
+        self.out.urgent.is_empty() && !in_motion(self.driver.live().mode)
     }
 }
 
