@@ -97,13 +97,15 @@ impl House {
         let mut threads = Vec::new();
         for declared in &settings.machines {
             let folder = state_dir.join("sim");
-            let declared = plug_in(declared, &settings, &folder, &mut pretenders)?;
+            let plugged = plug_in(declared, &settings, &folder, &mut pretenders)?;
             let (id, kind) = (declared.id.clone(), registry::find(&declared.driver));
             let driver =
-                (kind.context("the configuration names only known drivers")?.build)(&declared);
+                (kind.context("the configuration names only known drivers")?.build)(&plugged);
             let closing = machines_closing.clone();
-            let (handle, thread) =
-                machine::start(declared, driver, ledger.clone(), closing, traces.clone())?;
+            let (mut handle, thread) =
+                machine::start(plugged, driver, ledger.clone(), closing, traces.clone())?;
+            // People are shown what they wrote, not where a pretend device is plugged in.
+            handle.declared = Arc::new(declared.clone());
             handles.insert(id.clone(), handle);
             threads.push((id, thread));
         }

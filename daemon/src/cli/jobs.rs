@@ -112,7 +112,7 @@ fn decide(call: &Call, job: &str, wish: Decide) -> Result<Exit, Trouble> {
 fn told(decided: &Decided, decision: Decision) -> String {
     let mut text = view::jobs::progress_plain(&decided.job);
     if let Some(next) = &decided.next {
-        text.push_str(&format!("\ngoes on as {next}; start it with `headstock job go {next}`"));
+        text.push_str(&format!("\nruns now as {next}"));
     }
     if let (Some(lines), Decision::Resume) = (&decided.preview, decision) {
         text.push_str("\nthis would be sent first, then the line itself:\n");
@@ -141,6 +141,22 @@ fn note(call: &Call, job: &str, text: String) -> Result<Exit, Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_follows_a_decision_is_said_to_run_already() {
+        let job = headstock_config::job::Job::default();
+        let job = JobView {
+            job,
+            progress: 0.0,
+            line: 0,
+            executing: None,
+            time_left_s: None,
+            asks: None,
+            starved: 0,
+        };
+        let decided = Decided { job, next: Some("j2".into()), preview: None };
+        assert!(told(&decided, Decision::Restart).ends_with("\nruns now as j2"));
+    }
 
     #[test]
     fn a_file_is_told_from_a_file_id() {

@@ -81,6 +81,7 @@ async fn a_start_that_waits_for_the_disk_does_not_come_after_a_stop() {
     assert_eq!(job.state, JobState::Failed);
     assert_eq!(job.reason, Some(Overtaken.to_string()));
     // What is asked for after the stop is done.
+    bench.mill_is(|live| live.mode == Mode::Held).await;
     bench.desk.tell(&bench.ada, "mill", Command::Resume).await.unwrap();
     bench.mill_is(|live| live.mode == Mode::Idle).await;
     bench.desk.start_job(&bench.ada, bench.bring(LONG).await).await.unwrap();

@@ -106,6 +106,8 @@ pub enum JobVerb {
         job: String,
     },
     /// Decide an interrupted job, so that its machine is free again
+    ///
+    /// `restart`, and `resume` with `--accept`, move the machine at once.
     Decide {
         /// The job's id
         job: String,
@@ -118,7 +120,7 @@ pub enum JobVerb {
         /// With `resume`: the file line to go on with
         #[arg(long, value_name = "N")]
         from_line: Option<u64>,
-        /// With `resume`: the preview has been read and the work offset verified
+        /// With `resume`: the preview has been read, the work offset verified and the way is clear
         #[arg(long)]
         accept: bool,
     },

@@ -19,6 +19,7 @@ async fn a_file_becomes_a_finished_job() {
     let file = trial.upload().await;
     let machine = trial.until("/api/v1/equipment/mill", |it| !it["controller"].is_null()).await;
     check("Equipment", &machine);
+    assert_eq!(machine["port"], "sim:grbl", "as it is declared");
     let settings = trial.get("/api/v1/equipment/mill/settings").await;
     check_all("Setting", &settings);
     let speed = json!({
