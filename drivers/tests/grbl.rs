@@ -673,3 +673,13 @@ fn work_offsets_are_told_again_when_a_person_or_a_program_changes_them() {
     bench.wait(3.0);
     assert!(bench.wire.ends_with(b"?"), "nothing is asked after a jog");
 }
+
+#[test]
+fn a_speed_that_changes_in_a_move_leaves_the_tool_on_its_way() {
+    let mut text = String::from("G21G90M3S100\nG1F6000\n");
+    for step in 1..200 {
+        text += &format!("X{}S{}\n", step % 50, 100 + step);
+    }
+    let mut bench = Bench::connected(options());
+    assert_eq!(bench.run(&text), Event::ProgramDone, "{:?}", bench.events);
+}

@@ -120,7 +120,8 @@ impl Grbl {
         self.silent = false;
         self.sight.take(now, report, self.it.controller.reports_inches);
         let quiet = report.state == State::Idle && self.stream.is_empty();
-        if quiet && self.program.is_none() && self.stopping.is_none() {
+        let before_lines = self.program.as_ref().is_none_or(|it| it.is_preparing());
+        if quiet && before_lines && self.stopping.is_none() {
             self.it.take_quiet_buffer(report.buffer);
         }
         self.jog_saw(now, out);

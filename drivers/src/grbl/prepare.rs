@@ -113,14 +113,19 @@ impl Grbl {
     fn place(&mut self, now: Instant, modal: Modal, out: &mut Outbox) {
         let Some(program) = &mut self.program else { return };
         program.stage = Stage::Preparing(Preparation::Placing(modal, self.sight.reports));
+        // A question that is on its way is answered late enough: `$G` came after everything else.
         if !self.poll.is_waiting() {
             self.poll.ask(now, &[], out);
         }
     }
 
-    /// A report came while nothing moves: if it was waited for, lines may flow.
+    /// A report came while nothing moves: if it was waited for, lines may flow. What the buffers
+    /// show when they are empty must be known by then, or half of the checks would be blind.
     pub(super) fn perhaps_placed(&mut self) {
         let start = self.sight.live.work_position;
+        if self.sight.live.buffer.is_some() && self.it.quiet_planner == 0 {
+            return;
+        }
         let Some(program) = &mut self.program else { return };
         if let Stage::Preparing(Preparation::Placing(modal, reports)) = &mut program.stage
             && *reports < self.sight.reports

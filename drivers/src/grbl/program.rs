@@ -80,6 +80,11 @@ impl Running {
             || matches!(self.stage, Stage::Reaching(_)) && !self.paused
     }
 
+    /// No line of it has been sent.
+    pub(super) fn is_preparing(&self) -> bool {
+        matches!(self.stage, Stage::Preparing(_))
+    }
+
     /// What it waits for a person to do.
     pub(super) fn asks(&self) -> Option<&Ask> {
         match &self.stage {
@@ -189,8 +194,9 @@ impl Grbl {
 
     /// A program line was accepted.
     pub(super) fn line_accepted(&mut self, sent: ProgramSent) {
-        // With a laser, M3 and its like are carried out in motion.
-        let waits = sent.drains && self.it.modal_exact && !self.is_laser();
+        // With a laser, M3 and its like are carried out in motion. A line that waits and then moves
+        // (`X5 S800` without a laser) is on its way when it is answered.
+        let waits = sent.drains && !sent.moves && self.it.modal_exact && !self.is_laser();
         let (Some(program), Some(progress)) = (&mut self.program, &mut self.progress) else {
             return;
         };

@@ -19,6 +19,9 @@ use crate::Outbox;
 
 /// Rest with an answer missing for this long, plus what the line itself may take.
 const MISSING: Duration = Duration::from_secs(1);
+/// A dwell may last this many times what the line says: pretend controllers run slower than real,
+/// and boards differ in what they count.
+const DWELLS_LONG: f64 = 6.0;
 /// Without traffic for this long, every byte must have arrived.
 const SETTLED: Duration = Duration::from_millis(350);
 
@@ -49,9 +52,9 @@ impl Grbl {
         let dwell_s = match self.stream.iter().next() {
             Some(What::Program(sent)) => {
                 let spindle = if sent.drains && !self.it.buffer_exact { 10.0 } else { 0.0 };
-                sent.point.dwell_s + spindle
+                sent.point.dwell_s * DWELLS_LONG + spindle
             }
-            Some(What::Errand(errand)) => Modal::default().take(&errand.text).dwell_s,
+            Some(What::Errand(errand)) => Modal::default().take(&errand.text).dwell_s * DWELLS_LONG,
             _ => 0.0,
         };
         MISSING + Duration::from_secs_f64(dwell_s.clamp(0.0, 86_400.0))
