@@ -29,6 +29,8 @@ use crate::Outbox;
 
 /// Times that `$G` is asked before a program is given up.
 const TRIES: u8 = 3;
+/// Reports after which a controller whose buffers show something else each time is taken as it is.
+const RESTLESS: u64 = 40;
 
 /// How far a program has come towards its first line.
 #[derive(Debug)]
@@ -123,12 +125,10 @@ impl Grbl {
     /// show when they are empty must be known by then, or half of the checks would be blind.
     pub(super) fn perhaps_placed(&mut self) {
         let start = self.sight.live.work_position;
-        if self.sight.live.buffer.is_some() && self.it.quiet_planner == 0 {
-            return;
-        }
+        let learns = self.sight.live.buffer.is_some() && self.it.quiet_planner == 0;
         let Some(program) = &mut self.program else { return };
         if let Stage::Preparing(Preparation::Placing(modal, reports)) = &mut program.stage
-            && *reports < self.sight.reports
+            && *reports + if learns { RESTLESS } else { 0 } < self.sight.reports
         {
             program.watch = Watch::begin(start, std::mem::take(modal));
             program.stage = Stage::Flowing;

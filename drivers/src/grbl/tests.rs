@@ -269,6 +269,16 @@ fn a_program_is_done_when_the_machine_rests_where_it_should() {
     assert_eq!(mode(&events), Some(Mode::Idle));
 }
 
+#[test]
+fn no_line_goes_out_before_it_is_known_what_empty_buffers_look_like() {
+    let mut talk = Talk::connected();
+    talk.grbl.it = super::dialect::Capabilities::default();
+    talk.begin(false);
+    assert_eq!(talk.grbl.appetite(), 0, "one report may be damaged");
+    talk.hear(QUIET);
+    assert!(talk.grbl.appetite() > 0);
+}
+
 /// A program that leaves G1, at rest, and `$G` says that it is G0.
 fn ended_in_another_mode() -> Talk {
     let mut talk = Talk::connected();
