@@ -137,8 +137,11 @@ impl Grbl {
             (Why::Unlock, None) => self.unlocked(out),
             (Why::Restore, None) => self.restored(),
             (Why::ToolOut, None) => self.tool_is_still(out),
-            (Why::Zero(all), None) => self.zeroed(all),
-            (Why::Person, None) => (),
+            (Why::Zero(all), None) => {
+                self.zeroed(all);
+                self.look(now, out);
+            }
+            (Why::Person, None) => self.look(now, out),
             (Why::CheckOn | Why::CheckOff | Why::Restore | Why::ToolOut, Some(number)) => {
                 self.procedure_refused(now, &errand.text, number, out);
             }
@@ -191,6 +194,13 @@ impl Grbl {
             self.sight.live.position_doubt = None;
         }
         out.events.push_back(Event::Homed);
+    }
+
+    /// What a person changed is wanted soon: a job may be started on it.
+    pub(super) fn look(&mut self, now: Instant, out: &mut Outbox) {
+        if !self.poll.is_waiting() {
+            self.poll.ask(now, &[], out);
+        }
     }
 
     /// Where nothing can be homed, zeroing all axes is how a person says where the machine is.

@@ -95,9 +95,10 @@ impl Watch {
         }
         let end = std::array::from_fn(|axis| {
             let said = line.end[axis].filter(|_| self.trusted[axis]);
-            // An axis that the line does not name stays where it was.
+            // An axis that the line does not name stays where it was; at the beginning we know
+            // better where that is than whoever read the program ahead.
             let stays = !effect.axes[axis] && effect.bulge.is_finite();
-            said.or(self.last_sent[axis].filter(|_| stays))
+            self.last_sent[axis].filter(|_| stays).or(said)
         });
         if effect.absolute && line.traits.moves {
             self.drift = 0.0;
