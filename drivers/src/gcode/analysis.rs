@@ -24,8 +24,8 @@ use super::words::{Error, words};
 
 /// GRBL: characters of a line.
 const GRBL_LINE_MAX: usize = 79;
-/// The longest line any of GRBL's relatives takes.
-const RELATIVES_LINE_MAX: usize = 255;
+/// A line that all of GRBL's relatives take: FluidNC has room for 254, grblHAL for one more.
+pub(super) const RELATIVES_LINE_MAX: usize = 254;
 /// Warnings that are kept; the others are counted.
 const WARNINGS_MAX: usize = 100;
 

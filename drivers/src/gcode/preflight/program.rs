@@ -7,6 +7,7 @@ use headstock_config::machine::Units;
 use headstock_config::preflight::Finding;
 
 use super::{Case, blocking, note};
+use crate::gcode::analysis::RELATIVES_LINE_MAX;
 
 /// Line numbers that a finding lists.
 const LISTED: usize = 5;
@@ -76,7 +77,7 @@ fn is_never_sent(kind: &str) -> bool {
 
 fn tolerated(case: &Case, warning: &Warning) -> bool {
     // What the analysis calls too long is too long for GRBL only.
-    let long_lines = case.controller.is_some_and(|it| it.line_max >= 255);
+    let long_lines = case.controller.is_some_and(|it| RELATIVES_LINE_MAX <= it.line_max);
     warning.code == "gcode.line_too_long" && long_lines
 }
 
@@ -119,11 +120,11 @@ fn laser(case: &Case, findings: &mut Vec<Finding>) {
         return;
     }
     if case.machine.laser && mode == Some(false) {
-        findings.push(note(
+        findings.push(blocking(
             "laser_mode_off",
             "the machine is a laser, but laser mode is off (`$32=0`)",
-            "the beam stays on in rapid moves, and motion stops at each change of power",
-            "set `$32=1`",
+            "the beam stays on in a hold and in rapid moves: it burns where it stands",
+            "set `$32=1`, or `laser = false` in the configuration",
         ));
     }
     if !case.machine.laser && mode == Some(true) {

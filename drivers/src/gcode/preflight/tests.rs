@@ -188,8 +188,10 @@ fn refused_lines_block_with_the_first_lines() {
 fn a_long_line_is_a_matter_of_the_controller() {
     let long = format!("G21\nG0X{}1\n", "0".repeat(90));
     assert_eq!(codes_of(&long), ["line_too_long!"]);
-    let hal = Controller { dialect: "grblhal".into(), line_max: 256, ..controller() };
-    assert_eq!(codes(&long, &machine(), &hal, &live()), [""; 0]);
+    for (dialect, line_max) in [("grblhal", 255), ("fluidnc", 254)] {
+        let other = Controller { dialect: dialect.into(), line_max, ..controller() };
+        assert_eq!(codes(&long, &machine(), &other, &live()), [""; 0], "{dialect}");
+    }
 }
 
 #[test]
@@ -210,7 +212,7 @@ fn what_the_program_asks_for_must_be_there() {
 #[test]
 fn laser_mode_must_fit_the_machine() {
     let laser = Machine { laser: true, ..machine() };
-    assert_eq!(codes(PROGRAM, &laser, &controller(), &live()), ["laser_mode_off"]);
+    assert_eq!(codes(PROGRAM, &laser, &controller(), &live()), ["laser_mode_off!"]);
     let on = Controller { laser: Some(true), ..controller() };
     assert_eq!(codes(PROGRAM, &laser, &on, &live()), [""; 0]);
     assert_eq!(codes(PROGRAM, &machine(), &on, &live()), ["laser_mode_on"]);
