@@ -219,6 +219,10 @@ pub struct Checkpoint {
     pub acked: u64,
     /// File line number of the last answered line.
     pub line: u64,
+    /// File line number up to which everything has been carried out; answered lines may wait in
+    /// the controller's planner.
+    #[serde(default)]
+    pub line_min: u64,
     /// File line number of the last line sent.
     pub sent_line: u64,
     /// Machine coordinates.

@@ -29,6 +29,7 @@ fn entry(number: u64) -> Entry {
         sent: number,
         acked: number,
         line: number,
+        line_min: number,
         sent_line: number,
         position: Some([12.345, 67.89, -1.5]),
         work_offset: Some([-120.0, -80.0, -30.0]),

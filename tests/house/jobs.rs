@@ -7,6 +7,7 @@ use headstock_config::ledger::Fact;
 use headstock_config::machine::Mode;
 use headstock_config::people::{Person, Role};
 use headstock_daemon::desk::Kind;
+use headstock_drivers::grbl::sim::{Fault, What};
 
 use super::start::{Mill, squares};
 
@@ -113,5 +114,23 @@ async fn a_viewer_may_look_and_nothing_else_and_refusals_are_written_down() {
     open.upload("G0 X1\n").await;
     let asked = open.facts(|fact| matches!(fact, Fact::Asked { by, .. } if by.name == "bob")).await;
     assert_eq!(asked, 3);
+    open.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_that_an_alarm_ends_has_failed_and_locks_nothing() {
+    let mill = Mill::fast();
+    let open = mill.house().await;
+    open.ready().await;
+    let file = open.upload(&squares(2000)).await.id;
+    let ask = StartJob { machine: "mill".into(), file, dry_run: true };
+    let job = open.desk().start_job(&open.ada, ask).await.unwrap().id;
+    open.mode(Mode::Checking).await;
+
+    mill.sim.fault(Fault::now(What::Limit));
+
+    let job = open.until(&job, JobState::over).await;
+    assert_eq!(job.state, JobState::Failed, "{job:?}");
+    assert_eq!(open.desk().one_equipment("mill").unwrap().locked_by, None);
     open.house.close().await;
 }

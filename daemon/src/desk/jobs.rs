@@ -11,6 +11,7 @@ use headstock_config::command::{Command, Stop};
 use headstock_config::file::{Analysis, File};
 use headstock_config::job::{Decision, Job, JobEvent, JobState};
 use headstock_config::ledger::{Fact, Request};
+use headstock_config::machine::Units;
 use headstock_config::people::Person;
 use headstock_config::preflight::Finding;
 
@@ -243,6 +244,7 @@ impl Desk {
             preamble: continuation.map(|it| it.preamble).unwrap_or_default(),
             from_line: job.from_line,
             laser,
+            units: self.inner.machines.get(&job.machine).map_or(Units::Mm, |it| it.declared.units),
         }
     }
 

@@ -7,8 +7,6 @@ use headstock_config::job::{Interruption, Job, JobEvent};
 use headstock_config::ledger::{Fact, State};
 use headstock_config::settings::Settings;
 
-use crate::machine;
-
 /// The shortest line that a controller could be fed: what may have been sent after the last
 /// checkpoint of a house that was killed is bounded by the wire.
 const SHORTEST_LINE: u64 = 3;
@@ -19,9 +17,15 @@ const CHECKPOINT_AGE: u64 = 2;
 pub(super) fn interruptions(state: &State, settings: &Settings, clean: bool) -> Vec<Fact> {
     let active = state.jobs.values().filter(|job| job.state.active());
     active
-        .map(|job| Fact::Job {
-            job: job.id.clone(),
-            happened: JobEvent::Interrupted(interruption(job, state, settings, clean)),
+        .map(|job| {
+            let known = interruption(job, state, settings, clean);
+            let (reason, lines_acked) = (known.reason.clone(), known.lines_acked);
+            let happened = match job.dry_run {
+                // Nothing has moved in check mode.
+                true => JobEvent::Failed { reason, lines_acked },
+                false => JobEvent::Interrupted(known),
+            };
+            Fact::Job { job: job.id.clone(), happened }
         })
         .collect()
 }
@@ -38,7 +42,7 @@ fn interruption(job: &Job, state: &State, settings: &Settings, clean: bool) -> I
     Interruption {
         reason: if clean { "the house was closed" } else { "the box or the daemon restarted" }
             .into(),
-        line_min: last.line.saturating_sub(machine::PLANNED).max(before).min(end),
+        line_min: last.line_min.max(before).min(end),
         line_max: sent_line.min(end),
         position: last.position,
         work_offset: last.work_offset,
@@ -60,7 +64,12 @@ mod tests {
         let text = "[[machine]]\nid = \"mill\"\ndriver = \"grbl\"\nport = \"sim:grbl\"\n\
                     baud = 1200\n";
         let settings = load::parse(text, "t.toml", &["grbl"]).unwrap();
-        let checkpoint = Checkpoint { line, sent_line, ..Checkpoint::default() };
+        let checkpoint = Checkpoint {
+            line,
+            line_min: line.saturating_sub(17),
+            sent_line,
+            ..Checkpoint::default()
+        };
         let job = Job {
             id: "j1".into(),
             machine: "mill".into(),

@@ -35,7 +35,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::lane::Entrance;
 pub use self::program::{Program, Source};
-pub use self::work::PLANNED;
 use crate::ledger;
 
 /// Other requests that may wait; more than a few mean that nobody reads the answers.

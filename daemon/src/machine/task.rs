@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use headstock_config::command::{Command, Stop};
 use headstock_config::explain;
 use headstock_config::ledger::Fact;
-use headstock_config::machine::{Live, Machine};
+use headstock_config::machine::{Controller, Live, Machine};
 use headstock_drivers::link::retry::Retry;
 use headstock_drivers::link::{Link, LostError};
 use headstock_drivers::{Driver, Outbox, Program as Head, Refusal};
@@ -24,6 +24,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{Exit, StopNow};
+use super::program::Place;
 use super::traces::Traces;
 use super::work::{Ended, Work};
 use super::{Ask, Error, Start, What, in_motion};
@@ -186,6 +187,9 @@ impl Task {
             let waiting = !(self.out.bytes.is_empty() && self.out.urgent.is_empty());
             let tick = self.driver.deadline();
             let hungry = self.work.as_ref().is_some_and(Work::reads) && 0 < self.driver.appetite();
+            if hungry {
+                self.open_program();
+            }
             tokio::select! {
                 biased;
                 stop = self.ends.stops.next() => {
@@ -267,8 +271,29 @@ impl Task {
         }
         let head = Head { dry_run: start.dry_run };
         self.driver.begin(now, head, &mut self.out).map_err(Error::Refused)?;
-        self.work = Some(Work::new(start));
+        self.work = Some(Work::new(start, self.controller().as_ref()));
         Ok(())
+    }
+
+    /// The driver takes lines: the machine is where the program begins, and in its modes.
+    fn open_program(&mut self) {
+        if !self.work.as_ref().is_some_and(Work::unopened) {
+            return;
+        }
+        let live = self.driver.live();
+        let controller = self.controller();
+        let offsets = controller.as_ref().and_then(|it| it.work_offsets.as_ref());
+        let place = Place {
+            position: live.work_position,
+            system: offsets.zip(live.work_offset).and_then(|(it, offset)| it.selected(offset)),
+        };
+        if let Some(work) = &mut self.work {
+            work.open(place);
+        }
+    }
+
+    fn controller(&self) -> Option<Controller> {
+        self.ledger.state().machines.get(&self.declared.id)?.controller.clone()
     }
 
     fn take(&mut self, chunk: Option<Result<Vec<headstock_drivers::gcode::ProgramLine>, String>>) {

@@ -10,14 +10,18 @@ use std::time::{Duration, Instant};
 use headstock_config::event::{Cause, Event};
 use headstock_config::job::{Checkpoint, Interruption, JobEvent};
 use headstock_config::ledger::Fact;
-use headstock_config::machine::{Live, Mode, Progress};
+use headstock_config::machine::{Controller, Live, Mode, Progress};
 use headstock_drivers::Driver;
 use headstock_drivers::gcode::ProgramLine;
 
+use super::program::Place;
 use super::{Program, Start};
 
-/// Answered lines that may not have been carried out yet: a planner and the line being parsed.
-pub const PLANNED: u64 = 17;
+/// Answered lines that may not have been carried out yet: those in the planner, the one that is
+/// moved along and the one being parsed.
+fn planned(controller: Option<&Controller>) -> usize {
+    controller.map_or(15, |it| it.planner_blocks.max(15)) + 2
+}
 
 pub(super) struct Work {
     job: String,
@@ -33,7 +37,13 @@ pub(super) struct Work {
     /// Why the rest of the program could not be read.
     broken: Option<String>,
     refused: u64,
+    dry_run: bool,
     sent_line: u64,
+    /// Answered lines that may be planned only.
+    planned: usize,
+    /// File lines that the driver was given, in order: those without an answer, and before them as
+    /// many as may be planned only.
+    recent: VecDeque<u64>,
     began: Instant,
     held_since: Option<Instant>,
     held_for: Duration,
@@ -46,8 +56,12 @@ pub(super) enum Ended {
 }
 
 impl Work {
-    pub(super) fn new(start: Start) -> Self {
+    /// `controller`: as far as it is known.
+    pub(super) fn new(start: Start, controller: Option<&Controller>) -> Self {
         Self {
+            dry_run: start.dry_run,
+            planned: planned(controller),
+            recent: VecDeque::new(),
             job: start.job,
             program: Some(start.program),
             lines: VecDeque::new(),
@@ -71,6 +85,18 @@ impl Work {
     /// Whether it waits for lines from the disk.
     pub(super) fn reads(&self) -> bool {
         self.lines.is_empty() && self.program.is_some()
+    }
+
+    /// Nobody has said yet where its program begins.
+    pub(super) fn unopened(&self) -> bool {
+        self.program.as_ref().is_some_and(Program::unopened)
+    }
+
+    /// The program begins here.
+    pub(super) fn open(&mut self, place: Place) {
+        if let Some(program) = &mut self.program {
+            program.begin_at(place);
+        }
     }
 
     /// Safe to drop while it waits.
@@ -97,7 +123,17 @@ impl Work {
     pub(super) fn next_line(&mut self) -> Option<ProgramLine> {
         let line = self.lines.pop_front()?;
         self.sent_line = self.sent_line.max(line.number);
+        self.recent.push_back(line.number);
         Some(line)
+    }
+
+    /// The file line up to which everything has been carried out. Comments between the lines count
+    /// for nothing in a planner, so it is looked up, not reckoned.
+    fn surely_done(&mut self, done: &Progress) -> u64 {
+        let answered = self.recent.partition_point(|number| *number <= done.line);
+        self.recent.drain(..answered.saturating_sub(self.planned));
+        let open = self.recent.front().map_or(done.line, |number| number.saturating_sub(1));
+        done.executing.unwrap_or(open).min(done.line)
     }
 
     /// True once: when the last line has been fed.
@@ -131,7 +167,8 @@ impl Work {
             Event::LineRefused { .. } => self.refused += 1,
             Event::ProgramDone => return self.end(self.completed(driver)),
             Event::ProgramLost { cause, reason, position_kept } => {
-                return self.end(self.lost(*cause, reason, *position_kept, driver));
+                let happened = self.lost(*cause, reason, *position_kept, driver);
+                return self.end(happened);
             }
             _ => (),
         }
@@ -168,7 +205,7 @@ impl Work {
         JobEvent::Completed { lines_acked, refused_lines: self.refused }
     }
 
-    fn lost(&self, cause: Cause, reason: &str, kept: bool, driver: &dyn Driver) -> JobEvent {
+    fn lost(&mut self, cause: Cause, reason: &str, kept: bool, driver: &dyn Driver) -> JobEvent {
         let progress = driver.progress().unwrap_or_default();
         let lines_acked = progress.lines_acked;
         if let Some(reason) = &self.broken {
@@ -179,15 +216,17 @@ impl Work {
                 let by = by.clone().unwrap_or_else(|| "a reset".into());
                 JobEvent::Cancelled { by, lines_acked }
             }
+            // Nothing has moved in check mode: there is no part to look at.
+            _ if self.dry_run => JobEvent::Failed { reason: reason.to_owned(), lines_acked },
             (Cause::Refused, _) => JobEvent::Failed { reason: reason.to_owned(), lines_acked },
             _ => JobEvent::Interrupted(self.interruption(reason, kept, progress, driver.live())),
         }
     }
 
-    fn interruption(&self, why: &str, kept: bool, done: Progress, live: &Live) -> Interruption {
+    fn interruption(&mut self, why: &str, kept: bool, done: Progress, live: &Live) -> Interruption {
         Interruption {
             reason: why.to_owned(),
-            line_min: done.executing.unwrap_or(done.line.saturating_sub(PLANNED)).min(done.line),
+            line_min: self.surely_done(&done),
             line_max: self.sent_line,
             position: live.machine_position,
             work_offset: live.work_offset,
@@ -202,10 +241,12 @@ impl Work {
             return None;
         }
         let (progress, live) = (driver.progress()?, driver.live());
+        let line_min = self.surely_done(&progress);
         Some(self.fact(JobEvent::Checkpoint(Checkpoint {
             sent: progress.lines_sent,
             acked: progress.lines_acked,
             line: progress.line,
+            line_min,
             sent_line: self.sent_line,
             position: live.machine_position,
             work_offset: live.work_offset,
@@ -219,5 +260,44 @@ impl Work {
 
     fn fact(&self, happened: JobEvent) -> Fact {
         Fact::Job { job: self.job.clone(), happened }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use headstock_drivers::gcode::LineTraits;
+
+    use super::*;
+
+    /// A job that has been given these file lines.
+    fn work(controller: Option<&Controller>, lines: impl Iterator<Item = u64>) -> Work {
+        let start = Start { job: "j1".into(), program: Program::empty(), dry_run: false };
+        let mut work = Work::new(start, controller);
+        let (text, traits) = (String::from("G1X1"), LineTraits::default());
+        let line = |number| ProgramLine { number, text: text.clone(), traits, end: [None; 3] };
+        work.buffer(lines.map(line).collect());
+        while work.next_line().is_some() {}
+        work
+    }
+
+    #[test]
+    fn what_may_only_be_planned_is_not_taken_for_done() {
+        let at = |line| Progress { line, ..Progress::default() };
+        let mut dense = work(None, 1..=100);
+        assert_eq!(dense.surely_done(&at(60)), 43);
+        assert_eq!(dense.surely_done(&at(61)), 44);
+        assert_eq!(dense.recent.len(), 17 + 39);
+        assert_eq!(work(None, 1..=100).surely_done(&at(5)), 0);
+        assert_eq!(work(None, std::iter::empty()).surely_done(&at(0)), 0);
+
+        let far = Controller { planner_blocks: 100, ..Controller::default() };
+        assert_eq!(work(Some(&far), 1..=300).surely_done(&at(250)), 148);
+
+        // A comment stands between every two lines.
+        let mut sparse = work(None, (1..=100).map(|it| it * 2));
+        assert_eq!(sparse.surely_done(&at(120)), 87);
+
+        let told = Progress { executing: Some(58), ..at(60) };
+        assert_eq!(dense.surely_done(&told), 58);
     }
 }

@@ -257,6 +257,9 @@ impl Interpreter {
     /// G10: moves the origin (L2) or says where the tool is (L20).
     fn set_offset(&mut self, block: &Block) {
         let system = block.value(b'P').unwrap_or(0.0).trunc();
+        if system >= 1.0 && self.modal.system == Modal::UNKNOWN_SYSTEM {
+            return self.forget_axes(block);
+        }
         if system >= 1.0 && system != f64::from(self.modal.system) {
             return;
         }

@@ -85,7 +85,7 @@ pub enum Spindle {
 pub struct Modal {
     /// G0, G1, G2, G3, G38.x, G80.
     pub motion: Motion,
-    /// Work coordinate system, 1 to 6 for G54 to G59.
+    /// Work coordinate system, 1 to 6 for G54 to G59; [`Modal::UNKNOWN_SYSTEM`] where nobody knows.
     pub system: u8,
     /// G17, G18, G19.
     pub plane: Plane,
@@ -129,6 +129,9 @@ impl Default for Modal {
 }
 
 impl Modal {
+    /// Stands for any of the six: every line that says one may change it.
+    pub const UNKNOWN_SYSTEM: u8 = 0;
+
     /// Reads the words of a `[GC:…]` report (without the brackets and `GC:`). `feed_in_inches`
     /// where the controller reports in inches (`$13=1`). `None` if a word is not one of a report.
     pub fn from_report(words: &str, feed_in_inches: bool) -> Option<Self> {
