@@ -13,6 +13,8 @@
 
 mod broken_off;
 mod service;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -39,8 +41,7 @@ use crate::{ledger, machine, web};
 
 /// How long a closing house waits for its parts before it names the late ones and goes.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A part of the house that has not been heard of for this long is stuck.
-const ALIVE: Duration = Duration::from_secs(8);
+
 /// Where a house lives.
 #[derive(Clone, Debug)]
 pub struct Ground {
@@ -140,16 +141,6 @@ impl House {
         &self.pretenders
     }
 
-    /// Whether the ledger answers and every machine's task has gone round lately.
-    pub async fn alive(&self) -> bool {
-        let ledger = tokio::time::timeout(ALIVE, self.ledger.alive()).await;
-        let late = self.desk.late_machines(ALIVE);
-        for machine in &late {
-            tracing::error!(%machine, "the machine's task does not go round");
-        }
-        ledger == Ok(true) && late.is_empty()
-    }
-
     /// Waits until a task ends that should not, and names it.
     pub async fn broken(&mut self) -> String {
         match self.tasks.join_next().await {
@@ -179,7 +170,8 @@ impl House {
         for (machine, _) in threads.iter().filter(|(_, thread)| !thread.is_finished()) {
             tracing::warn!(%machine, "the machine was late; closing without it");
         }
-        if self.ledger.write(Fact::HouseClosed).await.is_err() {
+        let last = tokio::time::timeout_at(until, self.ledger.write(Fact::HouseClosed)).await;
+        if !matches!(last, Ok(Ok(_))) {
             tracing::error!("the last entry could not be written");
         }
         // The ledger's thread ends when the last handle is gone.

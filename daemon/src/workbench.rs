@@ -29,6 +29,9 @@ pub(crate) const MOMENT: Duration = Duration::from_secs(20);
 /// A program that is soon over.
 pub(crate) const SHORT: &str = "G21 G90 G94 G17 G54\nG0 X1\nG0 X0\nM30\n";
 
+/// A program that takes a minute in real time.
+pub(crate) const LONG: &str = "G21 G90 G94 G17 G54\nG1 X10 F10\nX0\nM30\n";
+
 pub(crate) struct Workbench {
     pub(crate) desk: Desk,
     pub(crate) disk: Simulated,

@@ -10,11 +10,8 @@ use headstock_config::machine::Mode;
 
 use super::Refused;
 use crate::machine::Error::{Overtaken, Refused as ByDriver};
-use crate::workbench::{MOMENT, Workbench};
+use crate::workbench::{LONG, MOMENT, Workbench};
 use headstock_drivers::Refusal;
-
-/// A program that takes a minute in real time.
-const LONG: &str = "G21 G90 G94 G17 G54\nG1 X10 F10\nX0\nM30\n";
 
 /// Lets a future go as far as it can without waiting.
 async fn set_out<T: std::fmt::Debug>(deed: &mut (impl Future<Output = T> + Unpin)) {

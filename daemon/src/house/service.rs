@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail};
 use headstock_config::load;
 use headstock_config::places::{Places, Surroundings};
 use headstock_drivers::registry;
-use headstock_systemd::{Manager, watchdog_interval};
+use headstock_systemd::Manager;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Ground, House};
+use super::{Ground, House, watch};
 
 /// Threads that serve the doors. The workers are the first threads that a runtime starts.
 const WORKERS: usize = 2;
@@ -83,19 +83,15 @@ async fn serve(ground: Ground, traces: Option<PathBuf>) -> Result<()> {
         Manager::none()
     });
     tell(manager.ready(&format!("listening on {}", house.web)));
-    let mut watchdog = tokio::time::interval(beat());
-    let ended = loop {
-        tokio::select! {
-            _ = terminate.recv() => break None,
-            _ = interrupt.recv() => break None,
-            broken = house.broken() => break Some(broken),
-            _ = watchdog.tick() => {
-                if house.alive().await {
-                    tell(manager.watchdog());
-                }
-            }
-        }
+    let desk = house.desk.clone();
+    let ended = tokio::select! {
+        _ = terminate.recv() => None,
+        _ = interrupt.recv() => None,
+        broken = house.broken() => Some(broken),
+        // Beside the signals: they are heard however long a look at the house takes.
+        () = watch::beat(&desk, || tell(manager.watchdog())) => None,
     };
+    drop(desk);
     tell(manager.stopping("machines are being brought to rest"));
     house.close().await;
     match ended {
@@ -109,9 +105,4 @@ fn tell(told: std::io::Result<()>) {
     if let Err(error) = told {
         tracing::warn!(%error, "the service manager did not hear");
     }
-}
-
-/// How often the service manager hears that we are alive.
-fn beat() -> Duration {
-    watchdog_interval().unwrap_or(Duration::from_secs(5))
 }
