@@ -119,6 +119,11 @@ pub enum Request {
         /// Check mode only.
         dry_run: bool,
     },
+    /// A job that waits in the queue is to be run now.
+    GoJob {
+        /// Its id.
+        job: String,
+    },
     /// A job is given up.
     CancelJob {
         /// Its id.

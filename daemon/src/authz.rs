@@ -14,6 +14,7 @@ pub fn least(request: &Request) -> Role {
         Request::Decide { decision: Decision::Release, .. } => Role::Maintainer,
         Request::StopAll
         | Request::StartJob { .. }
+        | Request::GoJob { .. }
         | Request::CancelJob { .. }
         | Request::Decide { .. }
         | Request::Note { .. }
@@ -63,6 +64,7 @@ mod tests {
                 Request::StartJob { machine: "mill".into(), file: "f".into(), dry_run: false },
                 "-omA",
             ),
+            (Request::GoJob { job: "j1".into() }, "-omA"),
             (Request::CancelJob { job: "j1".into() }, "-omA"),
             (decide(Decision::Done), "-omA"),
             (decide(Decision::Scrap), "-omA"),

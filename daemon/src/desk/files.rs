@@ -47,6 +47,7 @@ impl Desk {
     /// Removes a file that no unfinished job needs.
     pub async fn remove_file(&self, who: &Person, id: &str) -> Result<(), Refused> {
         self.book(who, Request::RemoveFile { file: id.to_owned() }, async {
+            let _one_at_a_time = self.inner.one_at_a_time.lock().await;
             let file = self.file(id)?;
             self.not_needed(id)?;
             self.ledger().write(Fact::FileRemoved { file: id.to_owned() }).await?;

@@ -56,18 +56,19 @@ impl Desk {
     /// A program is to be run: at once if the machine is free, else when its turn comes.
     pub async fn start_job(&self, who: &Person, ask: StartJob) -> Result<Job, Refused> {
         let StartJob { machine, file, dry_run } = ask;
-        let (known, file_id) = (self.machine(&machine)?, file.clone());
-        let stops = known.stops();
+        let (stops, file_id) = (self.stops(&machine), file.clone());
         let request = Request::StartJob { machine: machine.clone(), file, dry_run };
         self.book(who, request, async {
             let file = self.file(&file_id)?;
-            let found = self.analysed_for(&known.declared.id, &file).await?;
-            let _one_at_a_time = self.inner.starting.lock().await;
+            let found = self.analysed_for(&machine, &file).await?;
+            let _one_at_a_time = self.inner.one_at_a_time.lock().await;
+            // It may have been removed meanwhile.
+            self.file(&file_id)?;
             self.room_for_work()?;
             self.not_locked_at_all(&machine)?;
             let waits = self.active_job(&machine).is_some();
             if !waits {
-                self.fit_to_run(&known.declared.id, &found)?;
+                self.fit_to_run(&machine, &found)?;
             }
             let order = Order {
                 machine: &machine,
@@ -88,15 +89,10 @@ impl Desk {
 
     /// A queued job is started by a person.
     pub async fn start_queued(&self, who: &Person, id: &str) -> Result<Job, Refused> {
-        let job = self.find_job(id).await?;
-        let stops = self.stops(&job.machine);
-        let request = Request::StartJob {
-            machine: job.machine.clone(),
-            file: job.file.clone(),
-            dry_run: job.dry_run,
-        };
+        let stops = self.stops_before(id).await;
+        let request = Request::GoJob { job: id.to_owned() };
         self.book(who, request, async {
-            let _one_at_a_time = self.inner.starting.lock().await;
+            let _one_at_a_time = self.inner.one_at_a_time.lock().await;
             self.start_if_free(id, &who.name, stops).await?;
             self.job(id)
         })
@@ -108,7 +104,7 @@ impl Desk {
     pub async fn advance(&self, machine: &str) {
         // A stop that came after the job that has ended is meant for the next one as well.
         let Ok(stops) = self.machine(machine).map(|machine| machine.stops_at_end()) else { return };
-        let _one_at_a_time = self.inner.starting.lock().await;
+        let _one_at_a_time = self.inner.one_at_a_time.lock().await;
         let Some(job) = self.next_in_queue(machine) else { return };
         if let Err(refused) = self.start_if_free(&job.id, &job.by, stops).await {
             tracing::warn!(%machine, job = %job.id, "the next job stays queued: {}", refused.sentence());
@@ -126,7 +122,7 @@ impl Desk {
     }
 
     async fn start_if_free(&self, id: &str, by: &str, stops: u64) -> Result<(), Refused> {
-        let job = self.job(id)?;
+        let job = self.find_job(id).await?;
         if job.state != JobState::Queued {
             return Err(Refused::State { job: job.id, state: job.state });
         }
@@ -186,13 +182,20 @@ impl Desk {
         };
         let happened = JobEvent::Queued { job: Box::new(job) };
         self.ledger().write(Fact::Job { job: id.clone(), happened }).await?;
-        self.inner.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        let mut fresh = self.inner.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.retain(|id| self.job(id).is_ok_and(|job| job.state == JobState::Queued));
+        fresh.insert(id.clone());
         Ok(id)
     }
 
     /// Stops that a machine has been asked for; what is asked for now must not come after the next.
     fn stops(&self, machine: &str) -> u64 {
         self.inner.machines.get(machine).map_or(0, crate::machine::Handle::stops)
+    }
+
+    /// The same for the machine of a job, if there is such a job.
+    async fn stops_before(&self, job: &str) -> u64 {
+        self.find_job(job).await.map_or(0, |job| self.stops(&job.machine))
     }
 
     /// Writes `Started`, waits until that is durable, and only then lets the program flow.
@@ -272,7 +275,7 @@ impl Desk {
         }
         self.book(who, request, async {
             // One that is being started is under way when its start has been dealt with.
-            let _one_at_a_time = self.inner.starting.lock().await;
+            let _one_at_a_time = self.inner.one_at_a_time.lock().await;
             let job = self.find_job(id).await?;
             match job.state {
                 JobState::Queued => {
@@ -292,12 +295,12 @@ impl Desk {
 
     /// Adds a remark to a job.
     pub async fn note(&self, who: &Person, id: &str, text: &str) -> Result<Job, Refused> {
-        self.find_job(id).await?;
         if text.trim().is_empty() || 2000 < text.len() {
             return Err(Refused::Words("a note has 1 to 2000 bytes".into()));
         }
         let request = Request::Note { job: id.to_owned(), text: text.to_owned() };
         self.book(who, request, async {
+            self.find_job(id).await?;
             let happened = JobEvent::Note { by: who.name.clone(), text: text.to_owned() };
             self.ledger().write(Fact::Job { job: id.to_owned(), happened }).await?;
             self.find_job(id).await
@@ -307,7 +310,7 @@ impl Desk {
 
     /// A person decides an interrupted job.
     pub async fn decide(&self, who: &Person, id: &str, ask: Decide) -> Result<Outcome, Refused> {
-        let stops = self.stops(&self.find_job(id).await?.machine);
+        let stops = self.stops_before(id).await;
         let request = Request::Decide {
             job: id.to_owned(),
             decision: ask.decision,
@@ -315,7 +318,7 @@ impl Desk {
             from_line: ask.from_line,
         };
         self.book(who, request, async {
-            let _one_at_a_time = self.inner.starting.lock().await;
+            let _one_at_a_time = self.inner.one_at_a_time.lock().await;
             let job = self.find_job(id).await?;
             if job.state != JobState::Interrupted {
                 return Err(Refused::State { job: job.id, state: job.state });

@@ -36,6 +36,8 @@ use crate::machine;
 
 /// How long a stop waits for a machine to report rest before it says that it has not.
 const REST: Duration = Duration::from_secs(5);
+/// Bytes of each text that are kept of a request that is refused.
+const CLIP: usize = 200;
 
 /// The desk. Cheap to clone.
 #[derive(Clone)]
@@ -47,8 +49,9 @@ struct Inner {
     ledger: ledger::Handle,
     machines: BTreeMap<String, machine::Handle>,
     files: Files,
-    /// One job is started at a time, so that two requests cannot both find a machine free.
-    starting: tokio::sync::Mutex<()>,
+    /// What looks at the book before it writes is done one at a time, so that two requests cannot
+    /// both find a machine free, a name unused or a file not needed.
+    one_at_a_time: tokio::sync::Mutex<()>,
     /// Jobs queued since the house opened: only these may start when their turn comes.
     fresh: Mutex<BTreeSet<String>>,
 }
@@ -60,9 +63,9 @@ impl Desk {
         machines: BTreeMap<String, machine::Handle>,
         files: Files,
     ) -> Self {
-        let starting = tokio::sync::Mutex::new(());
+        let one_at_a_time = tokio::sync::Mutex::new(());
         let fresh = Mutex::default();
-        Self { inner: Arc::new(Inner { ledger, machines, files, starting, fresh }) }
+        Self { inner: Arc::new(Inner { ledger, machines, files, one_at_a_time, fresh }) }
     }
 
     /// What has been written, and what is being written.
@@ -82,10 +85,10 @@ impl Desk {
     /// Tells one machine something. Answers when the machine took it, which may be long before
     /// it has been carried out.
     pub async fn tell(&self, who: &Person, id: &str, command: Command) -> Result<(), Refused> {
-        let machine = self.machine(id)?;
-        let stops = machine.stops();
         let stop = command.as_stop();
         let request = Request::Tell { machine: id.to_owned(), command: command.clone() };
+        let machine = self.machine_for(who, &request, id)?;
+        let stops = machine.stops();
         if let Some(how) = stop {
             return self.stop_one(who, request, machine, how).await.map(drop);
         }
@@ -98,8 +101,8 @@ impl Desk {
 
     /// Stops one machine and waits, within reason, until it reports that it rests.
     pub async fn stop(&self, who: &Person, id: &str, how: Stop) -> Result<StopReport, Refused> {
-        let machine = self.machine(id)?;
         let request = Request::Tell { machine: id.to_owned(), command: as_command(how) };
+        let machine = self.machine_for(who, &request, id)?;
         let asked = Instant::now();
         match self.stop_one(who, request, machine, how).await {
             Err(refused @ Refused::Forbidden { .. }) => Err(refused),
@@ -141,6 +144,19 @@ impl Desk {
         tokio::time::timeout(REST, held).await.ok();
     }
 
+    /// The machine that this is asked of. That there is none is written down as well.
+    fn machine_for(
+        &self,
+        who: &Person,
+        request: &Request,
+        id: &str,
+    ) -> Result<&machine::Handle, Refused> {
+        self.permit(who, request)?;
+        self.machine(id).inspect_err(|refused| {
+            self.note_later(who, clipped(request), Some(refused.to_string()));
+        })
+    }
+
     async fn stop_one(
         &self,
         who: &Person,
@@ -159,7 +175,7 @@ impl Desk {
             return Ok(());
         }
         let refused = Refused::Forbidden { who: who.name.clone(), need: least(request) };
-        self.note_later(who, request.clone(), Some(refused.to_string()));
+        self.note_later(who, clipped(request), Some(refused.to_string()));
         Err(refused)
     }
 
@@ -198,6 +214,26 @@ impl Desk {
             (Some(job), Command::Resume) => Err(Refused::Locked { machine: id.to_owned(), job }),
             _ => Ok(()),
         }
+    }
+}
+
+/// A request that is refused, with no more of each of its words than tells what it was: whoever
+/// may do nothing shall not fill the disk either.
+fn clipped(request: &Request) -> Request {
+    let Ok(mut value) = serde_json::to_value(request) else { return request.clone() };
+    clip(&mut value);
+    serde_json::from_value(value).unwrap_or_else(|_| request.clone())
+}
+
+fn clip(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) if CLIP < text.len() => {
+            text.truncate(text.floor_char_boundary(CLIP));
+            text.push('…');
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(clip),
+        serde_json::Value::Object(fields) => fields.values_mut().for_each(clip),
+        _ => (),
     }
 }
 

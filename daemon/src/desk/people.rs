@@ -18,6 +18,7 @@ impl Desk {
         let request = Request::MakeToken { name: name.clone(), role };
         self.book(who, request, async {
             check_name(&name)?;
+            let _one_at_a_time = self.inner.one_at_a_time.lock().await;
             if self.ledger().state().tokens.contains_key(&name) {
                 return Err(Refused::Exists(name));
             }

@@ -116,7 +116,9 @@ impl Refused {
             | Self::UnknownToken(_) => Kind::Unknown,
             Self::Forbidden { .. } => Kind::Forbidden,
             Self::Words(_) => Kind::Wrong,
-            Self::File(files::Error::TooBig(_)) => Kind::TooBig,
+            Self::File(files::Error::TooBig(_)) | Self::Unrecorded(ledger::Error::TooLong(_)) => {
+                Kind::TooBig
+            }
             Self::File(files::Error::Disk(_)) | Self::DiskFull | Self::Unrecorded(_) => {
                 Kind::Unavailable
             }

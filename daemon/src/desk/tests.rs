@@ -1,17 +1,21 @@
 //! The desk while its book takes its time.
 
 use std::pin::pin;
+use std::sync::Arc;
 
+use headstock_config::api::MakeToken;
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::Event;
 use headstock_config::job::{Job, JobEvent, JobState};
-use headstock_config::ledger::Fact;
+use headstock_config::ledger::{Entry, Fact, Request};
 use headstock_config::machine::Mode;
+use headstock_config::people::{Person, Role};
 
-use super::Refused;
+use super::{CLIP, Refused};
 use crate::machine::Error::{Overtaken, Refused as ByDriver};
 use crate::workbench::{LONG, MOMENT, Workbench};
 use headstock_drivers::Refusal;
+use tokio::sync::broadcast::Receiver;
 
 /// Lets a future go as far as it can without waiting.
 async fn set_out<T: std::fmt::Debug>(deed: &mut (impl Future<Output = T> + Unpin)) {
@@ -145,4 +149,54 @@ async fn a_stop_of_a_held_machine_is_confirmed_when_its_reset_is_over() {
     assert_eq!((held.state, held.confirmed), (Mode::Held, true));
     let stopped = bench.desk.stop_all(&bench.ada, Stop::Stop).await.unwrap().remove(1);
     assert_eq!((stopped.state, stopped.confirmed), (Mode::Idle, true));
+}
+
+/// The next request in the book, and why it was refused.
+async fn asked(entries: &mut Receiver<Arc<Entry>>) -> (Request, Option<String>) {
+    let mut latest = None;
+    let answered = async {
+        loop {
+            match entries.recv().await.unwrap().fact.clone() {
+                Fact::Asked { request, .. } => latest = Some(request),
+                Fact::Answered { refused, .. } => return refused,
+                _ => (),
+            }
+        }
+    };
+    let refused = tokio::time::timeout(MOMENT, answered).await.expect("it is written down");
+    (latest.expect("it was asked before it was answered"), refused)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_is_written_down_and_not_at_length() {
+    let bench = Workbench::new(1.0).await;
+    let (_, mut entries) = bench.desk.ledger().follow(|_| ());
+    let eve = Person { name: "eve".into(), role: Role::Viewer };
+    let line = "ü".repeat(30_000);
+    bench.desk.tell(&eve, "mill", Command::Run { line }).await.unwrap_err();
+    let (request, refused) = asked(&mut entries).await;
+    assert!(serde_json::to_vec(&request).unwrap().len() < 2 * CLIP, "{request:?}");
+    assert_eq!(refused.as_deref(), Some("`eve` may not do that"));
+
+    bench.desk.tell(&bench.ada, "saw", Command::Unlock).await.unwrap_err();
+    assert_eq!(asked(&mut entries).await.1.as_deref(), Some("no machine is called `saw`"));
+    bench.desk.start_queued(&bench.ada, "j9").await.unwrap_err();
+    let (request, refused) = asked(&mut entries).await;
+    assert_eq!(request, Request::GoJob { job: "j9".into() });
+    assert_eq!(refused.as_deref(), Some("there is no job `j9`"));
+    bench.desk.cancel_job(&bench.ada, "j9").await.unwrap_err();
+    assert_eq!(asked(&mut entries).await.1.as_deref(), Some("there is no job `j9`"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_tokens_of_one_name_that_are_made_at_once_there_is_one() {
+    let bench = Workbench::new(1.0).await;
+    let make = || MakeToken { name: "pendant".into(), role: Role::Operator };
+    let (desk, ada) = (bench.desk.clone(), bench.ada.clone());
+    let first = bench.stalled(async move { desk.make_token(&ada, make()).await }).await;
+    let mut second = Box::pin(bench.desk.make_token(&bench.ada, make()));
+    set_out(&mut second).await;
+    bench.disk.stall(false);
+    let (first, second) = (first.await.unwrap(), second.await);
+    assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
 }
