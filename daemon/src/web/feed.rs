@@ -82,7 +82,7 @@ pub(super) async fn open(ask: Asked) -> Result<Response, Failure> {
     let (desk, closing) = (hall.door.desk.clone(), hall.closing.clone());
     let upgraded = move |socket: WebSocket| async move {
         let (to_client, mut from_client) = socket.split();
-        let mut feed = Feed { desk, who, to_client, told: 0 };
+        let mut feed = Feed { desk, who, to_client, told: 0, pinged: Instant::now() };
         let end = tokio::select! {
             end = feed.tell(after) => end,
             end = listen(&mut from_client) => end,
@@ -117,6 +117,8 @@ struct Feed {
     to_client: SplitSink<WebSocket, Message>,
     /// The last entry that the client has been given.
     told: u64,
+    /// When the client was last asked whether it is there.
+    pinged: Instant,
 }
 
 impl Feed {
@@ -148,7 +150,7 @@ impl Feed {
             tokio::select! {
                 biased;
                 entry = entries.recv() => self.happened(entry).await?,
-                _ = ping.tick() => self.give(Message::ping("")).await?,
+                _ = ping.tick() => self.ping().await?,
                 _ = pulse.tick() => self.live(&mut machines).await?,
             }
         }
@@ -191,6 +193,10 @@ impl Feed {
         if entry.number <= self.told {
             return Ok(());
         }
+        if PING <= self.pinged.elapsed() {
+            // A gap may take a slow client longer than it may stay silent.
+            self.ping().await?;
+        }
         self.send(&FeedMessage::Entry { entry: entry.clone().for_people() }).await?;
         self.told = entry.number;
         match &entry.fact {
@@ -207,6 +213,11 @@ impl Feed {
             }
         }
         Ok(())
+    }
+
+    async fn ping(&mut self) -> Result<(), End> {
+        self.pinged = Instant::now();
+        self.give(Message::ping("")).await
     }
 
     async fn send(&mut self, message: &FeedMessage) -> Result<(), End> {

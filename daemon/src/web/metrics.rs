@@ -85,7 +85,7 @@ fn text(hall: &Hall) -> String {
     drop(state);
     page.histogram(
         "headstock_stop_seconds",
-        "From a stop's arrival at a door until its byte had been handed to the port.",
+        "From the arrival of a hold, stop or abort for one machine, or a hold for a job, at a door until its byte had been handed to the port.",
         &hall.stops,
     );
     page.text
