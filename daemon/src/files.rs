@@ -7,6 +7,7 @@
 //! Invariants: a file below its own name is whole and durable; memory does not grow with it; the
 //! content never changes after `finish`.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File as Handle, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -92,6 +93,25 @@ impl Files {
             }
         }
         Ok(Self { dir, max_bytes })
+    }
+
+    /// Removes content of which the book knows nothing: a box that is switched off between the
+    /// storing of a program and its record leaves some. `known`: the hashes in the book. A book
+    /// without any may be a new one beside old programs; then nothing is removed.
+    pub fn sweep(&self, known: &BTreeSet<&str>) -> io::Result<()> {
+        if known.is_empty() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let hash = name.to_str().filter(|name| blake3::Hash::from_hex(name).is_ok());
+            if hash.is_some_and(|hash| !known.contains(hash)) {
+                tracing::info!(content = hash, "removed a program that was never written down");
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Where the content of a file is.
@@ -216,6 +236,22 @@ mod tests {
         assert_eq!((file.lines, file.bytes), (4, 19));
         assert_eq!(fs::read(files.path(&file)).unwrap(), b"G21\nG1 X1 F100\n\nM30");
         assert_eq!(file.id, file.blake3[..16]);
+    }
+
+    #[test]
+    fn content_that_no_book_knows_of_is_removed_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files::open(dir.path().join("files"), 1000).unwrap();
+        let (kept, lost) = (store(&files, "a.nc", b"G0").unwrap(), store(&files, "b.nc", b"G1"));
+        let (lost, other) = (lost.unwrap(), dir.path().join("files/README"));
+        fs::write(&other, "of somebody else").unwrap();
+
+        files.sweep(&BTreeSet::new()).unwrap();
+        assert!(files.path(&lost).exists(), "the book may be a new one");
+        files.sweep(&BTreeSet::from([kept.blake3.as_str()])).unwrap();
+
+        assert!(files.path(&kept).exists() && other.exists());
+        assert!(!files.path(&lost).exists());
     }
 
     #[test]

@@ -111,6 +111,10 @@ impl House {
             threads.push((id, thread));
         }
         let files = Files::open(state_dir.join("files"), settings.web.max_upload_bytes)?;
+        {
+            let state = ledger.state();
+            files.sweep(&state.files.values().map(|file| file.blake3.as_str()).collect())?;
+        }
         let desk = Desk::new(ledger.clone(), handles, files);
 
         let doors_closing = CancellationToken::new();
