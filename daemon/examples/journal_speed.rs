@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use headstock_config::job::{Checkpoint, Job, JobEvent};
 use headstock_config::ledger::{Entry, Fact, State};
-use headstock_daemon::journal::{Barrier, Journal, Options, verify};
+use headstock_daemon::journal::{Journal, Options, verify};
 use headstock_daemon::store::Store;
 
 const COMMITS: u64 = 2_000;
@@ -58,9 +58,9 @@ fn job() -> Job {
     }
 }
 
-fn append(journal: &mut Journal, number: u64, barrier: Barrier) -> anyhow::Result<()> {
+fn append(journal: &mut Journal, number: u64) -> anyhow::Result<()> {
     let entry = entry(number);
-    Ok(journal.append(number, entry.at_ms, &serde_json::to_vec(&entry)?, barrier)?)
+    Ok(journal.append(number, entry.at_ms, &serde_json::to_vec(&entry)?)?)
 }
 
 /// One entry a commit, as when one person presses one key.
@@ -71,7 +71,7 @@ fn commits(folder: &Path) -> anyhow::Result<()> {
     let mut times = Vec::new();
     for number in 1..=COMMITS {
         let begun = Instant::now();
-        append(&mut journal, number, Barrier::Durable)?;
+        append(&mut journal, number)?;
         journal.commit()?;
         times.push(begun.elapsed());
     }
@@ -88,7 +88,7 @@ fn fill(folder: &Path) -> anyhow::Result<()> {
     let (mut journal, _) = Journal::open(folder, Options::default())?;
     let begun = Instant::now();
     for number in 1..=ENTRIES {
-        append(&mut journal, number, Barrier::Durable)?;
+        append(&mut journal, number)?;
         if number.is_multiple_of(64) {
             journal.commit()?;
         }

@@ -30,7 +30,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 
 use self::room::Room;
 use crate::clock::now_ms;
-use crate::journal::{Barrier, Journal, ReadError, Reader, Stored, WriteError};
+use crate::journal::{Journal, ReadError, Reader, Stored, WriteError};
 use crate::store::{History, Page, Store};
 
 /// Facts that may wait for the disk. A house with eight busy machines writes some ten a second.
@@ -325,7 +325,7 @@ impl Writer {
 
     fn step(&mut self, batch: Vec<Write>) {
         let (entries, answers) = self.append_all(batch);
-        let committed = self.journal.commit_all();
+        let committed = self.journal.commit();
         self.look_at_room();
         match committed {
             Ok(_) => self.publish(&entries),
@@ -353,8 +353,7 @@ impl Writer {
         for Write { fact, stored } in batch {
             let entry = Entry { number: self.journal.next_number(), at_ms: now_ms(), fact };
             let bytes = serde_json::to_vec(&entry).expect("an entry has only string keys");
-            let barrier = if stored.is_some() { Barrier::Durable } else { Barrier::Lazy };
-            let answer = match self.journal.append(entry.number, entry.at_ms, &bytes, barrier) {
+            let answer = match self.journal.append(entry.number, entry.at_ms, &bytes) {
                 Ok(()) => Ok(entry.number),
                 Err(WriteError::TooLong(bytes)) => Err(Error::TooLong(bytes)),
                 Err(_) => Err(Error::Failed),

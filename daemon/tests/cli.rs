@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
-use headstock_daemon::journal::{Barrier, Journal, Options};
+use headstock_daemon::journal::{Journal, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
@@ -369,7 +369,7 @@ fn a_journal_is_verified_and_exported_from_where_the_words_point() {
     let (mut journal, _) = Journal::open(&folder.path().join("journal"), options).unwrap();
     for number in 1..=3 {
         let body = json!({"number": number, "at_ms": 0, "fact": "house_closed"}).to_string();
-        journal.append(number, 0, body.as_bytes(), Barrier::Durable).unwrap();
+        journal.append(number, 0, body.as_bytes()).unwrap();
     }
     journal.commit().unwrap();
     drop(journal);
@@ -398,7 +398,7 @@ fn a_damaged_journal_is_not_success() {
     let options = Options { segment_bytes: 65_536, reserve_bytes: 0, ..Options::default() };
     let (mut journal, _) = Journal::open(&at, options).unwrap();
     for number in 1..=3 {
-        journal.append(number, 0, &[b'1'; 100], Barrier::Durable).unwrap();
+        journal.append(number, 0, &[b'1'; 100]).unwrap();
         // Each is promised by itself: what is damaged before a promise was no torn write.
         journal.commit().unwrap();
     }

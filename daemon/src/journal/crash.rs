@@ -8,10 +8,10 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::journal::simulated::{Dice, Simulated};
-use crate::journal::{Barrier, Journal, Opened, Options};
+use crate::journal::{Journal, Opened, Options};
 
 /// What must be true of a disk.
 #[derive(Clone, Debug, Default)]
@@ -37,12 +37,7 @@ struct Count {
 }
 
 fn options() -> Options {
-    Options {
-        segment_bytes: 6 * 1024,
-        reserve_bytes: 0,
-        lazy: Duration::MAX,
-        check_bytes: usize::MAX,
-    }
+    Options { segment_bytes: 6 * 1024, reserve_bytes: 0, check_bytes: usize::MAX }
 }
 
 /// Opens the disk and holds what it says against the truth.
@@ -74,9 +69,8 @@ fn live(journal: &mut Journal, truth: &mut Truth, commits: usize, dice: &mut Dic
             let number = journal.next_number();
             let length = if dice.roll(4) == 0 { dice.roll(1400) } else { dice.roll(200) };
             let body = format!("{{\"{}\":\"{}\"}}", dice.roll(9999), "y".repeat(length));
-            let barrier = if dice.roll(4) == 0 { Barrier::Lazy } else { Barrier::Durable };
             truth.book.push(body.clone().into());
-            if journal.append(number, 5, body.as_bytes(), barrier).is_err() {
+            if journal.append(number, 5, body.as_bytes()).is_err() {
                 return;
             }
         }

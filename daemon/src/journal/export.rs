@@ -77,7 +77,7 @@ fn write_line(record: &Record<'_>, out: &mut dyn Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{Barrier, Journal, Options};
+    use crate::journal::{Journal, Options};
 
     #[test]
     fn entries_come_out_as_they_went_in() {
@@ -86,9 +86,9 @@ mod tests {
         let (mut journal, _) = Journal::open(folder.path(), options).unwrap();
         for number in 1..=50 {
             let body = format!("{{\"number\":{number}}}");
-            journal.append(number, 1, body.as_bytes(), Barrier::Durable).unwrap();
+            journal.append(number, 1, body.as_bytes()).unwrap();
         }
-        journal.append(51, 9, &[0xff, b'\n'], Barrier::Durable).unwrap();
+        journal.append(51, 9, &[0xff, b'\n']).unwrap();
         journal.commit().unwrap();
         let mut out = Vec::new();
         assert_eq!(export(folder.path(), 48, &mut out).unwrap(), 4);

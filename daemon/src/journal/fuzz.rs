@@ -69,7 +69,7 @@ mod tests {
     use crate::journal::disk::Disk;
     use crate::journal::record::Record;
     use crate::journal::simulated::Simulated;
-    use crate::journal::{Barrier, Journal, Options};
+    use crate::journal::{Journal, Options};
 
     /// A sealed segment and an open one.
     static REAL: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
@@ -78,7 +78,7 @@ mod tests {
         let (mut journal, _) = Journal::open_on(Arc::new(disk.clone()), options).unwrap();
         for number in 1..=30 {
             let body = vec![b'e'; number as usize * 3];
-            journal.append(number, 1, &body, Barrier::Durable).unwrap();
+            journal.append(number, 1, &body).unwrap();
             journal.commit().unwrap();
         }
         let mut names = disk.list().unwrap();

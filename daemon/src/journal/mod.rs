@@ -38,4 +38,4 @@ pub use crate::journal::reader::{Reader, Stored};
 pub use crate::journal::record::{Chain, MAX_BODY, Record};
 pub use crate::journal::space::Space;
 pub use crate::journal::verify::{Report, verify, verify_on};
-pub use crate::journal::writer::{Barrier, Journal, Opened, Options};
+pub use crate::journal::writer::{Journal, Opened, Options};

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::simulated::Simulated;
 use super::*;
@@ -20,7 +19,7 @@ fn body(number: u64) -> Vec<u8> {
 fn write(journal: &mut Journal, count: u64) {
     for _ in 0..count {
         let number = journal.next_number();
-        journal.append(number, 1000 + number, &body(number), Barrier::Durable).unwrap();
+        journal.append(number, 1000 + number, &body(number)).unwrap();
     }
     assert_eq!(journal.commit().unwrap(), journal.next_number() - 1);
 }
@@ -60,21 +59,10 @@ fn readers_do_not_see_what_is_not_durable() {
     let (mut journal, _) = Journal::open(folder.path(), small()).unwrap();
     let reader = journal.reader();
     write(&mut journal, 3);
-    journal.append(4, 1004, &body(4), Barrier::Lazy).unwrap();
-    assert_eq!(journal.commit().unwrap(), 3);
+    journal.append(4, 1004, &body(4)).unwrap();
     assert_reads(&reader, 3);
-    journal.append(5, 1005, &body(5), Barrier::Durable).unwrap();
-    assert_eq!(journal.commit().unwrap(), 5);
-    assert_reads(&reader, 5);
-}
-
-#[test]
-fn a_lazy_entry_waits_no_longer_than_it_may() {
-    let folder = tempfile::tempdir().unwrap();
-    let options = Options { lazy: Duration::ZERO, ..small() };
-    let (mut journal, _) = Journal::open(folder.path(), options).unwrap();
-    journal.append(1, 1001, &body(1), Barrier::Lazy).unwrap();
-    assert_eq!(journal.commit().unwrap(), 1);
+    assert_eq!(journal.commit().unwrap(), 4);
+    assert_reads(&reader, 4);
 }
 
 #[test]
@@ -91,11 +79,11 @@ fn a_second_daemon_is_refused() {
 fn entries_out_of_order_or_too_long_are_refused_and_nothing_else_happens() {
     let folder = tempfile::tempdir().unwrap();
     let (mut journal, _) = Journal::open(folder.path(), small()).unwrap();
-    let refused = journal.append(2, 0, b"{}", Barrier::Durable);
+    let refused = journal.append(2, 0, b"{}");
     assert!(matches!(refused, Err(WriteError::OutOfOrder { expected: 1, found: 2 })));
-    let refused = journal.append(1, 0, &vec![b' '; MAX_BODY + 1], Barrier::Durable);
+    let refused = journal.append(1, 0, &vec![b' '; MAX_BODY + 1]);
     assert!(matches!(refused, Err(WriteError::TooLong(_))));
-    journal.append(1, 0, &vec![b' '; MAX_BODY], Barrier::Durable).unwrap();
+    journal.append(1, 0, &vec![b' '; MAX_BODY]).unwrap();
     assert_eq!(journal.commit().unwrap(), 1);
     assert_eq!(journal.reader().read_from(1, 9).unwrap()[0].body.len(), MAX_BODY);
 }
@@ -164,11 +152,11 @@ fn after_a_failed_sync_nothing_is_accepted_even_if_the_disk_recovers() {
     let (mut journal, _) = Journal::open_on(Arc::new(disk.clone()), small()).unwrap();
     write(&mut journal, 3);
     disk.fail_syncs(true);
-    journal.append(4, 1004, &body(4), Barrier::Durable).unwrap();
+    journal.append(4, 1004, &body(4)).unwrap();
     assert!(journal.commit().unwrap_err().fatal());
     disk.fail_syncs(false);
     assert!(journal.commit().unwrap_err().fatal());
-    assert!(journal.append(5, 1005, &body(5), Barrier::Durable).unwrap_err().fatal());
+    assert!(journal.append(5, 1005, &body(5)).unwrap_err().fatal());
     assert_eq!(journal.reader().last(), 3);
 }
 
@@ -177,7 +165,7 @@ fn fill(journal: &mut Journal) -> (u64, u64, WriteError) {
     let (mut low_at, mut answered) = (0, 0);
     loop {
         let number = journal.next_number();
-        let appended = journal.append(number, 1000 + number, &body(number), Barrier::Durable);
+        let appended = journal.append(number, 1000 + number, &body(number));
         match appended.and_then(|()| journal.commit()) {
             Ok(durable) => answered = durable,
             Err(error) => return (low_at, answered, error),

@@ -153,16 +153,15 @@ mod tests {
 
     use super::*;
     use crate::journal::simulated::Simulated;
-    use crate::journal::{Barrier, Journal, Options};
+    use crate::journal::{Journal, Options};
 
     fn filled(entries: u64) -> Simulated {
         let disk = Simulated::default();
         let options = Options { segment_bytes: 2048, reserve_bytes: 0, ..Options::default() };
         let (mut journal, _) = Journal::open_on(Arc::new(disk.clone()), options).unwrap();
         for number in 1..=entries {
-            let barrier = if number % 3 == 0 { Barrier::Lazy } else { Barrier::Durable };
-            journal.append(number, 1, br#"{"some":"entry"}"#, barrier).unwrap();
-            journal.commit_all().unwrap();
+            journal.append(number, 1, br#"{"some":"entry"}"#).unwrap();
+            journal.commit().unwrap();
         }
         disk
     }
@@ -220,12 +219,12 @@ mod tests {
         let (mut journal, _) = Journal::open(folder.path(), options).unwrap();
         let writer = std::thread::spawn(move || {
             for number in 1..=3000 {
-                journal.append(number, 1, &[b'z'; 300], Barrier::Durable).unwrap();
+                journal.append(number, 1, &[b'z'; 300]).unwrap();
                 if number % 7 == 0 {
                     journal.commit().unwrap();
                 }
             }
-            journal.commit_all().unwrap();
+            journal.commit().unwrap();
         });
         while !writer.is_finished() {
             assert_eq!(verify(folder.path()).unwrap().damage, []);

@@ -12,7 +12,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::journal::disk::{Disk, DiskFile, Folder};
 use crate::journal::error::{Damage, DiskError, OpenError, WriteError, Wrong};
@@ -29,8 +29,6 @@ pub struct Options {
     pub segment_bytes: usize,
     /// Bytes set aside for the end of a running job on a full disk; 0 for none.
     pub reserve_bytes: u64,
-    /// How long a lazy entry may wait for a sync.
-    pub lazy: Duration,
     /// Bytes of sealed segments that are read in full when the journal is opened.
     pub check_bytes: usize,
 }
@@ -40,19 +38,9 @@ impl Default for Options {
         Self {
             segment_bytes: 1024 * 1024,
             reserve_bytes: 16 * 1024 * 1024,
-            lazy: Duration::from_secs(5),
             check_bytes: 8 * 1024 * 1024,
         }
     }
-}
-
-/// How much it matters that an entry survives a power cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Barrier {
-    /// The next commit makes it durable.
-    Durable,
-    /// It may wait [`Options::lazy`] for a sync, or for the next durable entry: checkpoints.
-    Lazy,
 }
 
 /// What was found when a journal was opened.
@@ -86,10 +74,8 @@ pub struct Journal {
     boot: u32,
     opened: Instant,
     durable: Arc<AtomicU64>,
-    /// Since when something has been waiting for a sync.
-    unsynced: Option<Instant>,
-    /// A durable entry is among it.
-    urgent: bool,
+    /// Something waits for a sync.
+    unsynced: bool,
     failed: Option<WriteError>,
     _lock: Option<lock::Lock>,
 }
@@ -130,8 +116,7 @@ impl Journal {
             boot,
             opened: Instant::now(),
             durable: Arc::new((end.next - 1).into()),
-            unsynced: None,
-            urgent: false,
+            unsynced: false,
             failed: None,
             _lock: None,
         };
@@ -154,13 +139,7 @@ impl Journal {
     }
 
     /// Takes an entry. It is stored once a `commit` returns its number or a higher one.
-    pub fn append(
-        &mut self,
-        number: u64,
-        at_ms: u64,
-        body: &[u8],
-        barrier: Barrier,
-    ) -> Result<(), WriteError> {
+    pub fn append(&mut self, number: u64, at_ms: u64, body: &[u8]) -> Result<(), WriteError> {
         self.still_well()?;
         if body.len() > MAX_BODY {
             return Err(WriteError::TooLong(body.len()));
@@ -179,26 +158,18 @@ impl Journal {
         record.batch = u32::try_from(number - durable - 1).unwrap_or(u32::MAX);
         record.encode(&mut self.waiting, &mut self.chain);
         self.next += 1;
-        self.urgent |= barrier == Barrier::Durable;
-        self.unsynced.get_or_insert_with(Instant::now);
+        self.unsynced = true;
         Ok(())
     }
 
-    /// Writes what was appended and, unless only lazy entries wait, makes it durable. Returns the
-    /// number of the last durable entry.
+    /// Makes what was appended durable. Returns the number of the last durable entry.
     pub fn commit(&mut self) -> Result<u64, WriteError> {
         self.still_well()?;
-        let due = self.unsynced.is_some_and(|since| since.elapsed() >= self.options.lazy);
-        let urgent = self.urgent || due;
-        let done = self.write().and_then(|()| if urgent { self.sync() } else { Ok(()) });
-        self.lasting(done)?;
+        if self.unsynced {
+            let done = self.write().and_then(|()| self.sync());
+            self.lasting(done)?;
+        }
         Ok(self.durable.load(Ordering::Relaxed))
-    }
-
-    /// Makes everything durable, lazy entries too, and returns the number of the last one.
-    pub fn commit_all(&mut self) -> Result<u64, WriteError> {
-        self.urgent |= self.unsynced.is_some();
-        self.commit()
     }
 
     fn still_well(&self) -> Result<(), WriteError> {
@@ -226,7 +197,7 @@ impl Journal {
     fn sync(&mut self) -> Result<(), WriteError> {
         self.file.sync().map_err(DiskError::of("sync", &segment::name(self.header.first)))?;
         self.durable.store(self.next - 1, Ordering::Release);
-        (self.unsynced, self.urgent) = (None, false);
+        self.unsynced = false;
         Ok(())
     }
 

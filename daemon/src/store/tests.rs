@@ -9,7 +9,7 @@ use headstock_config::machine::Mode;
 use headstock_config::people::Role;
 
 use super::*;
-use crate::journal::{Barrier, Journal, Options};
+use crate::journal::{Journal, Options};
 
 fn journal(folder: &Path) -> Journal {
     let options = Options { reserve_bytes: 0, segment_bytes: 64 * 1024, ..Options::default() };
@@ -93,7 +93,7 @@ fn write(journal: &mut Journal, facts: &[Fact]) -> Vec<Entry> {
         let number = journal.next_number();
         let entry = Entry { number, at_ms: 1000 + number, fact: fact.clone() };
         let bytes = serde_json::to_vec(&entry).unwrap();
-        journal.append(number, entry.at_ms, &bytes, Barrier::Durable).unwrap();
+        journal.append(number, entry.at_ms, &bytes).unwrap();
         entries.push(entry);
     }
     journal.commit().unwrap();
@@ -252,7 +252,7 @@ fn an_unknown_entry_is_named() {
     let mut journal = journal(folder.path());
     write(&mut journal, &book()[..3]);
     let body = br#"{"number":4,"at_ms":1,"fact":"from_the_future"}"#;
-    journal.append(4, 1, body, Barrier::Durable).unwrap();
+    journal.append(4, 1, body).unwrap();
     journal.commit().unwrap();
     let (mut store, mut state) = Store::open(&folder.path().join("state"));
     let failed = store.catch_up(&mut state, &journal.reader());
