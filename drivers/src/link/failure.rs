@@ -112,7 +112,8 @@ impl Explain for OpenError {
             ),
             Why::InUse => format!(
                 "close the other program; `fuser -v {port}` names it. A sender that is still \
-                 open, or ModemManager, is the usual one"
+                 open, or ModemManager, is the usual one; if it is this service, two machines \
+                 in the configuration name one adapter, by a path and by USB attributes say"
             ),
             Why::NotSerial => "write the path of a serial port; `headstock doctor` lists them, \
                  and a path below /dev/serial/by-id stays the same"

@@ -347,6 +347,7 @@ mod tests {
         let first = Link::open(&machine(&path), None).unwrap();
         let second = Link::open(&machine(&path), None).unwrap_err();
         assert!(matches!(second.why, Why::InUse), "{second:?}");
+        assert!(second.remedy().contains("two machines"), "{}", second.remedy());
         drop(first);
         assert!(Link::open(&machine(&path), None).is_ok());
         drop(master);
