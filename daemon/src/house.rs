@@ -67,7 +67,8 @@ pub struct House {
     doors_closing: CancellationToken,
     /// Ends the machines.
     machines_closing: CancellationToken,
-    pretenders: Vec<Sim>,
+    /// The pretend devices behind `sim:` ports; switched off when they are dropped.
+    _pretenders: Vec<Sim>,
 }
 
 impl House {
@@ -136,13 +137,8 @@ impl House {
             book,
             doors_closing,
             machines_closing,
-            pretenders,
+            _pretenders: pretenders,
         })
-    }
-
-    /// The pretend devices behind `sim:` ports.
-    pub fn pretenders(&self) -> &[Sim] {
-        &self.pretenders
     }
 
     /// Waits until a task ends that should not, and names it.

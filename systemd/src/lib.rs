@@ -53,11 +53,6 @@ impl Manager {
         Ok(Self { line: Some((socket, address)) })
     }
 
-    /// Whether anybody listens.
-    pub fn listens(&self) -> bool {
-        self.line.is_some()
-    }
-
     /// The house is open; `status` is one line for `systemctl status`.
     pub fn ready(&self, status: &str) -> io::Result<()> {
         self.say(&format!("READY=1\nSTATUS={}\n", one_line(status)))
@@ -66,11 +61,6 @@ impl Manager {
     /// The house is closing.
     pub fn stopping(&self, status: &str) -> io::Result<()> {
         self.say(&format!("STOPPING=1\nSTATUS={}\n", one_line(status)))
-    }
-
-    /// One line for `systemctl status`.
-    pub fn status(&self, status: &str) -> io::Result<()> {
-        self.say(&format!("STATUS={}\n", one_line(status)))
     }
 
     /// A sign of life; wanted every [`watchdog_interval`].

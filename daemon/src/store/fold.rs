@@ -6,7 +6,9 @@ use headstock_config::explain::Explain;
 use headstock_config::ledger::{Changed, Entry, State};
 
 use crate::journal::{ReadError, Reader, Record};
-use crate::store::{Store, trim};
+use crate::store::Store;
+#[cfg(test)]
+use crate::store::trim;
 
 /// Entries that are folded before the view is written.
 const STRIDE: usize = 1000;
@@ -86,7 +88,8 @@ impl Store {
 
 /// Whether a state is what the journal says from its first entry on. Reads all of it: for a quiet
 /// moment.
-pub fn self_test(state: &State, reader: &Reader) -> Result<bool, FoldError> {
+#[cfg(test)]
+pub(super) fn self_test(state: &State, reader: &Reader) -> Result<bool, FoldError> {
     let mut folded = State::default();
     each_entry(reader, 1, state.applied, |entry| {
         folded.apply(entry);
@@ -101,7 +104,8 @@ pub fn self_test(state: &State, reader: &Reader) -> Result<bool, FoldError> {
 }
 
 /// A name for a state: equal for equal states, different for others.
-pub fn digest(state: &State) -> String {
+#[cfg(test)]
+fn digest(state: &State) -> String {
     let bytes = serde_json::to_vec(state).expect("a state has only text for keys and no readers");
     blake3::hash(&bytes).to_hex().to_string()
 }

@@ -26,7 +26,7 @@ use std::path::Path;
 
 use headstock_config::ledger::{Changed, Entry, Fact, State, job_number};
 
-pub use crate::store::fold::{FoldError, digest, self_test};
+pub use crate::store::fold::FoldError;
 pub use crate::store::history::{History, Page};
 use crate::store::view::View;
 

@@ -8,6 +8,7 @@ use headstock_config::ledger::{Changed, Entry, Fact, State, Token};
 use headstock_config::machine::Mode;
 use headstock_config::people::Role;
 
+use super::fold::self_test;
 use super::*;
 use crate::journal::{Journal, Options};
 

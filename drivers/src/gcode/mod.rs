@@ -29,8 +29,6 @@ pub use planner::Limits;
 pub use preflight::preflight;
 pub use reader::{BadLine, Reader};
 
-use headstock_config::machine::Xyz;
-
 /// One line of a program as it goes to a controller.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProgramLine {
@@ -70,11 +68,6 @@ pub enum Pause {
 
 /// A position of which only some axes are known.
 pub type Known = [Option<f64>; 3];
-
-/// The axes that are known, or `None` unless all are.
-pub fn whole(position: Known) -> Option<Xyz> {
-    Some([position[0]?, position[1]?, position[2]?])
-}
 
 /// G20: one inch.
 pub(crate) const MM_PER_INCH: f64 = 25.4;

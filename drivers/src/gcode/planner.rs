@@ -134,11 +134,6 @@ impl Planner {
         Self { limits, blocks, tail: None, entry: 0.0, time_s: 0.0 }
     }
 
-    /// The limits it plans with.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
     /// Seconds of all that has been planned to its end.
     pub fn time_s(&self) -> f64 {
         self.time_s

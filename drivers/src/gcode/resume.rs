@@ -155,21 +155,6 @@ impl Explain for CannotResume {
     }
 }
 
-/// Works out how to go on from file line `line` of a program.
-pub fn plan<Raw: AsRef<[u8]>>(
-    lines: impl IntoIterator<Item = (u64, Raw)>,
-    line: u64,
-    options: &Options,
-) -> Result<Resume, CannotResume> {
-    let mut search = Search::new(line, *options);
-    for (number, raw) in lines {
-        if !search.take(number, raw.as_ref()) {
-            break;
-        }
-    }
-    search.finish()
-}
-
 /// Reads a program up to the line to go on from.
 #[derive(Clone, Debug)]
 pub struct Search {

@@ -8,35 +8,53 @@
 pub struct Error(pub u8);
 
 impl Error {
-    /// What GRBL's number means, in a few words. Source: GRBL 1.1 `error_codes_en_US.csv`.
+    /// What GRBL's number means, in a few words.
     pub fn meaning(self) -> &'static str {
-        match self.0 {
-            1 => "a word does not begin with a letter",
-            2 => "a letter without a valid number",
-            4 => "a value that must not be negative",
-            11 => "the line is too long",
-            20 => "a code or word that the controller does not know",
-            21 => "two codes of the same group",
-            22 => "no feed rate has been set",
-            23 => "a whole number is needed",
-            24 => "two codes that both use the axis words",
-            25 => "the same word twice",
-            26 => "axis words are missing",
-            27 => "the line number is too large",
-            28 => "a P or L word is missing",
-            29 => "a work coordinate system that does not exist",
-            30 => "G53 needs G0 or G1",
-            31 => "axis words that no code uses",
-            32 => "an arc without an axis word in its plane",
-            33 => "an arc that does not end on its circle, or a move to where the tool is",
-            34 => "the radius is too small for the distance",
-            35 => "an arc without an offset in its plane",
-            36 => "words that no code uses",
-            37 => "G43.1 needs Z and nothing else",
-            38 => "the tool number is too large",
-            _ => "the controller refuses it",
-        }
+        grbl_error(self.0.into()).unwrap_or("the controller refuses it")
     }
+}
+
+/// What `error:N` of GRBL means. Source: GRBL 1.1 `error_codes_en_US.csv`.
+pub(crate) fn grbl_error(number: u16) -> Option<&'static str> {
+    Some(match number {
+        1 => "a letter was expected",
+        2 => "a number is missing or malformed",
+        3 => "the `$` command is not known",
+        4 => "a negative value where only positive ones are allowed",
+        5 => "homing is not enabled in the settings",
+        6 => "the step pulse must be at least 3 us",
+        7 => "the stored settings could not be read; defaults were restored",
+        8 => "this `$` command needs an idle machine",
+        9 => "G-code is locked while in alarm or jogging",
+        10 => "soft limits need homing to be enabled",
+        11 => "the line is too long",
+        12 => "the step rate would exceed 30 kHz",
+        13 => "the safety door is open",
+        14 => "the build info or start-up line is too long to be stored",
+        15 => "the jog would leave the travel of the machine; it was ignored",
+        16 => "the jog has no `=` or holds a word that is not allowed",
+        17 => "laser mode needs a PWM output",
+        20 => "the controller does not support this command",
+        21 => "two commands of one modal group in one line",
+        22 => "no feed rate has been set",
+        23 => "the command needs a whole number",
+        24 => "two commands that use axis words in one line",
+        25 => "a word is repeated in the line",
+        26 => "the command needs axis words and has none",
+        27 => "the line number is not valid",
+        28 => "a word that the command needs is missing",
+        29 => "the work coordinate system is not supported",
+        30 => "G53 is only allowed with G0 and G1",
+        31 => "axis words without a command that uses them",
+        32 => "the arc has no axis word in its plane",
+        33 => "the target of the arc or probe is not valid",
+        34 => "the radius of the arc cannot be right",
+        35 => "the arc has no offset word in its plane",
+        36 => "words in the line that no command uses",
+        37 => "G43.1 is not given for the tool length axis",
+        38 => "the tool number is too large",
+        _ => return None,
+    })
 }
 
 /// No number in a program for a machine tool is as large as this.

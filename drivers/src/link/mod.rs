@@ -124,11 +124,6 @@ impl Link {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ordinary bytes that may be written now.
-    pub fn room(&self, now: Instant) -> usize {
-        self.pace().room(now)
-    }
-
     /// When enough room for a worthwhile write comes; `None`: it is there.
     pub fn room_at(&self, now: Instant) -> Option<Instant> {
         self.pace().room_at(now)

@@ -35,6 +35,7 @@ const FASTEST: Duration = Duration::from_nanos(250);
 #[derive(Clone, Debug)]
 pub struct Pace {
     byte_time: Duration,
+    /// The most that is ever left untransmitted, realtime bytes aside.
     allowance: usize,
     chunk: usize,
     free_at: Instant,
@@ -126,11 +127,6 @@ impl Pace {
             self.set_byte_time(self.byte_time / 2);
         }
     }
-
-    /// The most that is ever left untransmitted, realtime bytes aside.
-    pub fn allowance(&self) -> usize {
-        self.allowance
-    }
 }
 
 #[cfg(test)]
@@ -180,8 +176,8 @@ mod tests {
     #[test]
     fn a_fast_wire_is_allowed_what_it_carries_in_2_ms() {
         let start = Instant::now();
-        assert_eq!(Pace::new(start, 1_000_000).allowance(), 200);
-        assert_eq!(Pace::new(start, 9_600).allowance(), 64);
+        assert_eq!(Pace::new(start, 1_000_000).allowance, 200);
+        assert_eq!(Pace::new(start, 9_600).allowance, 64);
     }
 
     #[test]
@@ -241,7 +237,7 @@ mod tests {
             now += us(1_737 + 500);
             pace.answered(now, 0);
         }
-        assert_eq!(pace.allowance(), 64);
+        assert_eq!(pace.allowance, 64);
         pace.wrote(now, 64);
         assert_eq!(pace.room(now + us(868)), 9);
     }

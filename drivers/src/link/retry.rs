@@ -25,11 +25,6 @@ impl Retry {
     pub fn worked(&mut self) {
         self.failures = 0;
     }
-
-    /// How often it has failed in a row.
-    pub fn failures(&self) -> u32 {
-        self.failures
-    }
 }
 
 #[cfg(test)]

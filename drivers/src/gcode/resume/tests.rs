@@ -9,6 +9,21 @@ fn numbered(program: &str) -> impl Iterator<Item = (u64, &str)> {
     program.lines().enumerate().map(|(at, line)| (at as u64 + 1, line))
 }
 
+/// Works out how to go on from file line `line` of a program.
+fn plan<Raw: AsRef<[u8]>>(
+    lines: impl IntoIterator<Item = (u64, Raw)>,
+    line: u64,
+    options: &Options,
+) -> Result<Resume, CannotResume> {
+    let mut search = Search::new(line, *options);
+    for (number, raw) in lines {
+        if !search.take(number, raw.as_ref()) {
+            break;
+        }
+    }
+    search.finish()
+}
+
 fn plan_from(program: &str, line: u64) -> Result<Resume, CannotResume> {
     plan(numbered(program), line, &Options::default())
 }

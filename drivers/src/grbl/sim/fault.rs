@@ -128,7 +128,9 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(Fault { what, when, lasts }));
         }
-        for text in ["melt", "reset@", "mute+1", "door+-1s", "", "door+1e300s", "mute@1e19s", "mute+4e7s"] {
+        for text in
+            ["melt", "reset@", "mute+1", "door+-1s", "", "door+1e300s", "mute@1e19s", "mute+4e7s"]
+        {
             assert!(text.parse::<Fault>().is_err(), "{text}");
         }
     }
