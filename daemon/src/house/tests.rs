@@ -26,7 +26,7 @@ async fn a_house_closes_in_time_although_its_disk_does_not_answer() {
         book,
         doors_closing: CancellationToken::new(),
         machines_closing: CancellationToken::new(),
-        pretenders: Vec::new(),
+        _pretenders: Vec::new(),
     };
     disk.stall(true);
     let began = tokio::time::Instant::now();
