@@ -27,8 +27,7 @@ use anyhow::{Context, Result};
 use headstock_config::ledger::Fact;
 use headstock_config::machine::{Machine, Port};
 use headstock_config::settings::Settings;
-use headstock_drivers::grbl::sim::{self, Sim};
-use headstock_drivers::registry;
+use headstock_drivers::registry::{self, Pretender};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +67,7 @@ pub struct House {
     /// Ends the machines.
     machines_closing: CancellationToken,
     /// The pretend devices behind `sim:` ports; switched off when they are dropped.
-    _pretenders: Vec<Sim>,
+    _pretenders: Vec<Pretender>,
 }
 
 impl House {
@@ -222,16 +221,14 @@ fn plug_in(
     declared: &Machine,
     settings: &Settings,
     folder: &Path,
-    pretenders: &mut Vec<Sim>,
+    pretenders: &mut Vec<Pretender>,
 ) -> Result<Machine> {
     let mut declared = declared.clone();
     if let Port::Sim(name) = &declared.port {
         let kind = registry::find(name).context("the configuration names only known drivers")?;
         std::fs::create_dir_all(folder)?;
         let link = folder.join(format!("{}.tty", declared.id));
-        let time_scale = settings.sim.time_scale;
-        let options = sim::Options { time_scale, link: Some(link.clone()), ..Default::default() };
-        let pretender = (kind.pretend)(options)
+        let pretender = (kind.pretend)(&link, settings.sim.time_scale)
             .with_context(|| format!("cannot start the pretend device of `{}`", declared.id))?;
         declared.port = Port::Path(link);
         pretenders.push(pretender);
