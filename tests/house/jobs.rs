@@ -107,7 +107,7 @@ async fn a_viewer_may_look_and_nothing_else_and_refusals_are_written_down() {
         let refused = open.desk().tell(&bob, "mill", command).await.unwrap_err();
         assert_eq!(refused.kind(), Kind::Forbidden);
     }
-    let missing = open.desk().tell(&bob, "lathe", Command::Hold).await.unwrap_err();
+    let missing = open.desk().tell(&open.ada, "lathe", Command::Hold).await.unwrap_err();
     assert_eq!(missing.kind(), Kind::Unknown);
 
     open.desk().note(&open.ada, "j9", "x").await.unwrap_err();
