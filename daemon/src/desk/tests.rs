@@ -200,3 +200,14 @@ async fn of_two_tokens_of_one_name_that_are_made_at_once_there_is_one() {
     let (first, second) = (first.await.unwrap(), second.await);
     assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_right_behind_a_typed_move_is_confirmed_by_what_the_machine_says_after_it() {
+    let bench = Workbench::new(1.0).await;
+    let line = String::from("G1 X10 F10");
+    bench.desk.tell(&bench.ada, "mill", Command::Run { line }).await.unwrap();
+    let held = bench.desk.stop(&bench.ada, "mill", Stop::Hold).await.unwrap();
+    assert_eq!((held.state, held.confirmed), (Mode::Held, true));
+    let stopped = bench.desk.stop(&bench.ada, "mill", Stop::Stop).await.unwrap();
+    assert_eq!((stopped.state, stopped.confirmed), (Mode::Idle, true));
+}

@@ -39,6 +39,8 @@ impl Grbl {
             State::Idle | State::Check | State::Run | State::Jog if waits => Mode::Held,
             // Not ready for work before it has said what it is.
             State::Idle if !self.is_known() => Mode::Connecting,
+            // The report may be older than the hold, or than what is about to move.
+            State::Idle if self.hold.is_pending() => Mode::Holding,
             State::Idle => self.mode_at_rest(Mode::Idle),
             State::Check => self.mode_at_rest(Mode::Checking),
             State::Run if self.hold.is_pending() => Mode::Holding,
