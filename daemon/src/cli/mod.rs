@@ -35,6 +35,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use headstock_config::api::{Equipment, JobView, System};
+use headstock_drivers::link::os;
 use serde::Serialize;
 
 pub use args::Args;
@@ -43,9 +44,17 @@ use client::Client;
 use exit::Exit;
 use trouble::Trouble;
 
+/// SCHED_FIFO priority of a stop that is typed: below everything in the daemon.
+const HURRY: i32 = 1;
+
 /// Carries out what was typed.
 pub fn run(args: Args) -> ExitCode {
     let json = args.common.json;
+    if args.verb.stops() {
+        // On a busy box a stop must not wait its turn behind everything else that runs. Where this
+        // user may not ask for that, it goes its ordinary way.
+        os::realtime(HURRY).ok();
+    }
     let exit = carry_out(args).unwrap_or_else(|trouble| {
         say::trouble(&trouble, json);
         trouble.exit

@@ -152,6 +152,16 @@ impl Verb {
     pub fn keeps_a_log(&self) -> bool {
         matches!(self, Self::Daemon(_))
     }
+
+    /// Whether it brings a machine to rest.
+    pub fn stops(&self) -> bool {
+        match self {
+            Self::Stop { .. } => true,
+            Self::Machine(order) => order.stops(),
+            Self::Job { what } => matches!(what, JobVerb::Hold { .. } | JobVerb::Cancel { .. }),
+            _ => false,
+        }
+    }
 }
 
 /// Words of the house that the words of the command line are spelt like.

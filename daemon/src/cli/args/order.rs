@@ -121,6 +121,11 @@ pub enum Order {
 }
 
 impl Order {
+    /// Whether it brings the machine to rest.
+    pub(super) fn stops(&self) -> bool {
+        matches!(self, Self::Hold { .. } | Self::Abort { .. } | Self::Jog { cancel: true, .. })
+    }
+
     /// The machine, and what it is told.
     pub(in crate::cli) fn into_command(self) -> Result<(String, Command), Trouble> {
         Ok(match self {
