@@ -9,6 +9,8 @@ pub mod house;
 pub mod journal;
 pub mod ledger;
 pub mod machine;
+#[cfg(test)]
+mod small_disk;
 pub mod store;
 pub mod web;
 #[cfg(test)]

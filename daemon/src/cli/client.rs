@@ -90,16 +90,7 @@ impl Client {
         }
         let body = Full::from(json.unwrap_or_default()).map_err(|never| match never {});
         let request = finish(request, body.boxed_unsync());
-        let answer = self.within(self.patience, async {
-            let answer = self.send(request).await?;
-            answer
-                .into_body()
-                .collect()
-                .await
-                .map(http_body_util::Collected::to_bytes)
-                .map_err(lost)
-        })?;
-        parse(&answer)
+        self.exchange(self.patience, request)
     }
 
     /// `POST` of a file's content, `told` being told how many bytes have been read so far.
@@ -121,16 +112,7 @@ impl Client {
             .header(CONTENT_TYPE, "application/octet-stream")
             .header(CONTENT_LENGTH, length);
         let request = finish(request, StreamBody::new(pieces).boxed_unsync());
-        let answer = self.within(PATIENCE_WITH_FILES, async {
-            let answer = self.send(request).await?;
-            answer
-                .into_body()
-                .collect()
-                .await
-                .map(http_body_util::Collected::to_bytes)
-                .map_err(lost)
-        })?;
-        parse(&answer)
+        self.exchange(PATIENCE_WITH_FILES, request)
     }
 
     /// `GET` of a file's content into `to`. Returns how many bytes were written.
@@ -151,6 +133,19 @@ impl Client {
             to.flush().await.map_err(unwritten)?;
             Ok(written)
         })
+    }
+
+    /// Sends a request and reads its whole answer.
+    fn exchange<T: DeserializeOwned>(
+        &self,
+        patience: Duration,
+        request: Request<Body>,
+    ) -> Result<T, Trouble> {
+        let answer = self.within(patience, async {
+            let answer = self.send(request).await?.into_body().collect().await;
+            Ok(answer.map_err(lost)?.to_bytes())
+        })?;
+        parse(&answer)
     }
 
     /// Runs a conversation, at most so long.

@@ -1,8 +1,10 @@
 //! Files at the desk: brought, checked against a machine, removed.
 
+use std::time::{Duration, Instant};
+
 use headstock_config::file::{Analysis, File};
 use headstock_config::ledger::{Fact, Request};
-use headstock_config::machine::Controller;
+use headstock_config::machine::{Controller, Mode};
 use headstock_config::people::Person;
 use headstock_config::preflight::Finding;
 use headstock_drivers::gcode::{Analyzer, preflight};
@@ -10,6 +12,9 @@ use headstock_drivers::gcode::{Analyzer, preflight};
 use super::{Desk, Refused};
 use crate::files::Incoming;
 use crate::ledger::Health;
+
+/// Longest wait for work offsets that a command has just changed.
+const OFFSETS_COME: Duration = Duration::from_millis(2500);
 
 impl Desk {
     /// A file is about to be brought: may this person, and is there room?
@@ -77,13 +82,27 @@ impl Desk {
 
     /// What stands against running this file on this machine now.
     pub async fn preflight(&self, machine: &str, file: &File) -> Result<Vec<Finding>, Refused> {
-        self.findings(machine, &self.analysed_for(machine, file).await?)
+        self.findings(machine, &self.analysed_for(machine, file).await?).await
     }
 
-    pub(super) fn findings(&self, id: &str, found: &Analysis) -> Result<Vec<Finding>, Refused> {
+    /// What stands against running this. A work offset that was set a moment ago is told soon.
+    pub(super) async fn findings(
+        &self,
+        id: &str,
+        found: &Analysis,
+    ) -> Result<Vec<Finding>, Refused> {
         let machine = self.machine(id)?;
-        let controller = self.controller(id);
-        Ok(preflight(found, &machine.declared, controller.as_ref(), &machine.live()))
+        let until = Instant::now() + OFFSETS_COME;
+        loop {
+            let (controller, live) = (self.controller(id), machine.live());
+            let findings = preflight(found, &machine.declared, controller.as_ref(), &live);
+            let comes = live.mode == Mode::Idle && Instant::now() < until;
+            let unknown = |finding: &Finding| finding.code == "preflight.offset_unknown";
+            if !(comes && findings.iter().any(unknown)) {
+                return Ok(findings);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     fn controller(&self, machine: &str) -> Option<Controller> {

@@ -68,7 +68,7 @@ impl Desk {
             self.not_locked_at_all(&machine)?;
             let waits = self.active_job(&machine).is_some();
             if !waits {
-                self.fit_to_run(&machine, &found)?;
+                self.fit_to_run(&machine, &found).await?;
             }
             let order = Order {
                 machine: &machine,
@@ -132,7 +132,7 @@ impl Desk {
             return Err(crate::machine::Error::AtWork(other).into());
         }
         let file = self.file(&job.file)?;
-        self.fit_to_run(&job.machine, &self.analysed_for(&job.machine, &file).await?)?;
+        self.fit_to_run(&job.machine, &self.analysed_for(&job.machine, &file).await?).await?;
         let continuation = self.preamble_of(&job, &file).await?;
         if stops < self.stops(&job.machine) {
             return Err(crate::machine::Error::Overtaken.into());
@@ -365,7 +365,7 @@ impl Desk {
         let file = self.file(&job.file)?;
         self.room_for_work()?;
         let found = self.analysed_for(&job.machine, &file).await?;
-        self.fit_to_run(&job.machine, &found)?;
+        self.fit_to_run(&job.machine, &found).await?;
         let order = Order {
             machine: &job.machine,
             file: &file,
@@ -429,8 +429,8 @@ impl Desk {
         }
     }
 
-    fn fit_to_run(&self, machine: &str, found: &Analysis) -> Result<(), Refused> {
-        let findings: Vec<Finding> = self.findings(machine, found)?;
+    async fn fit_to_run(&self, machine: &str, found: &Analysis) -> Result<(), Refused> {
+        let findings: Vec<Finding> = self.findings(machine, found).await?;
         if findings.iter().any(|finding| finding.blocks) {
             return Err(Refused::Preflight(findings));
         }

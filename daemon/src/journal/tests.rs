@@ -1,12 +1,12 @@
 //! What the journal promises, tried on a real folder and on a simulated disk.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::simulated::Simulated;
 use super::*;
 use crate::journal::disk::Disk;
+use crate::small_disk;
 
 fn small() -> Options {
     Options { segment_bytes: 2048, reserve_bytes: 0, ..Options::default() }
@@ -201,33 +201,11 @@ fn a_full_disk_gives_up_its_reserve_first_and_loses_nothing() {
     assert_reads(&journal.reader(), answered + 5);
 }
 
-const SMALL_DISK: &str = "HEADSTOCK_TEST_SMALL_DISK";
-
-/// The same on a real file system of 3 MiB, where this system lets a test mount one.
+/// The same on a real file system of 3 MiB.
 #[test]
 fn a_really_full_disk_gives_up_its_reserve_first_and_loses_nothing() {
-    if let Some(folder) = std::env::var_os(SMALL_DISK) {
-        return on_a_small_disk(&PathBuf::from(folder));
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let script = r#"mount -t tmpfs -o size=3m tmpfs "$0" || exit 77
-        exec "$1" --exact --nocapture \
-            journal::tests::a_really_full_disk_gives_up_its_reserve_first_and_loses_nothing"#;
-    let child = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
-        .arg(folder.path())
-        .arg(std::env::current_exe().unwrap())
-        .env(SMALL_DISK, folder.path())
-        .output();
-    match child {
-        Ok(child) if child.status.success() => {
-            print!("{}", String::from_utf8_lossy(&child.stdout));
-        }
-        Ok(child) if child.status.code() == Some(101) => {
-            panic!("{}", String::from_utf8_lossy(&child.stdout));
-        }
-        _ => println!("no file system can be mounted here; the simulated one must do"),
-    }
+    let test = "journal::tests::a_really_full_disk_gives_up_its_reserve_first_and_loses_nothing";
+    small_disk::run("3m", test, on_a_small_disk);
 }
 
 fn on_a_small_disk(folder: &Path) {

@@ -1,7 +1,6 @@
 //! The writer, and a house around it, on a disk that fills up and is emptied again.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use crate::files::Files;
 use crate::journal::simulated::Simulated;
 use crate::journal::{Journal, Options};
 use crate::machine;
+use crate::small_disk;
 use crate::store::Store;
 
 /// Longest wait for something that takes a moment.
@@ -78,33 +78,14 @@ async fn low_space_ends_when_the_disk_has_room_again_and_not_before() {
     thread.join().unwrap();
 }
 
-const SMALL_DISK: &str = "HEADSTOCK_TEST_SMALL_DISK_OF_A_HOUSE";
-
-/// On a real file system of 16 MiB, where this system lets a test mount one.
+/// On a real file system of 16 MiB.
 #[test]
 fn on_a_full_disk_no_job_and_no_file_is_begun_until_there_is_room() {
-    if let Some(folder) = std::env::var_os(SMALL_DISK) {
+    let test = "ledger::tests::on_a_full_disk_no_job_and_no_file_is_begun_until_there_is_room";
+    small_disk::run("16m", test, |folder| {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        return runtime.block_on(a_house_on_a_full_disk(&PathBuf::from(folder)));
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let script = r#"mount -t tmpfs -o size=16m tmpfs "$0" || exit 77
-        exec "$1" --exact --nocapture \
-            ledger::tests::on_a_full_disk_no_job_and_no_file_is_begun_until_there_is_room"#;
-    let child = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
-        .arg(folder.path())
-        .arg(std::env::current_exe().unwrap())
-        .env(SMALL_DISK, folder.path())
-        .output();
-    match child {
-        Ok(child) if child.status.success() => (),
-        Ok(child) if child.status.code() == Some(101) => {
-            let (out, err) = (child.stdout, child.stderr);
-            panic!("{}{}", String::from_utf8_lossy(&out), String::from_utf8_lossy(&err));
-        }
-        _ => println!("no file system can be mounted here; the simulated one must do"),
-    }
+        runtime.block_on(a_house_on_a_full_disk(folder));
+    });
 }
 
 async fn a_house_on_a_full_disk(folder: &Path) {

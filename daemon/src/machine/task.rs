@@ -261,6 +261,8 @@ impl Task {
             What::Start(start) => self.begin(now, *start),
         };
         self.by = by;
+        // Whoever has asked shall not find it as it was before.
+        self.tell_live(false);
         // The asker may have gone; what was begun stands either way.
         answer.send(result).ok();
     }
@@ -374,7 +376,8 @@ impl Task {
 
     fn tell_live(&mut self, now: bool) {
         let live = self.driver.live();
-        let changed = self.ends.live.borrow().mode != live.mode;
+        let told = |told: &Live| told.mode == live.mode && told.work_offset == live.work_offset;
+        let changed = !told(&self.ends.live.borrow());
         if now || changed || LIVE <= self.told.elapsed() {
             self.told = Instant::now();
             let mut live = live.clone();

@@ -10,17 +10,21 @@ use std::time::{Duration, Instant};
 use headstock_config::event::{Cause, Event};
 use headstock_config::job::{Checkpoint, Interruption, JobEvent};
 use headstock_config::ledger::Fact;
-use headstock_config::machine::{Controller, Live, Mode, Progress};
+use headstock_config::machine::{Controller, Live, Mode, Progress, Xyz};
 use headstock_drivers::Driver;
 use headstock_drivers::gcode::ProgramLine;
 
 use super::program::Place;
 use super::{Program, Start};
 
-/// Answered lines that may not have been carried out yet: those in the planner, the one that is
+/// Blocks that may have left the planner and not been moved along yet: grblHAL keeps ten of them
+/// in its segment buffer.
+const SEGMENTS: usize = 10;
+
+/// Answered lines that may not have been carried out yet: those in the planner, those that are
 /// moved along and the one being parsed.
 fn planned(controller: Option<&Controller>) -> usize {
-    controller.map_or(15, |it| it.planner_blocks.max(15)) + 2
+    controller.map_or(15, |it| it.planner_blocks.max(15)) + SEGMENTS + 1
 }
 
 pub(super) struct Work {
@@ -37,6 +41,8 @@ pub(super) struct Work {
     /// Why the rest of the program could not be read.
     broken: Option<String>,
     refused: u64,
+    /// Where it was when the controller restarted by itself.
+    before_restart: Option<Xyz>,
     dry_run: bool,
     sent_line: u64,
     /// Answered lines that may be planned only.
@@ -71,6 +77,7 @@ impl Work {
             cancelled: None,
             broken: None,
             refused: 0,
+            before_restart: None,
             sent_line: 0,
             began: Instant::now(),
             held_since: None,
@@ -165,6 +172,10 @@ impl Work {
                 facts.extend(self.held.then(|| self.rests()));
             }
             Event::LineRefused { .. } => self.refused += 1,
+            // What it reports from now on is where it counts from, not where it stands.
+            Event::Restarted { asked: false } => {
+                self.before_restart = driver.live().machine_position;
+            }
             Event::ProgramDone => return self.end(self.completed(driver)),
             Event::ProgramLost { cause, reason, position_kept } => {
                 let happened = self.lost(*cause, reason, *position_kept, driver);
@@ -228,7 +239,7 @@ impl Work {
             reason: why.to_owned(),
             line_min: self.surely_done(&done),
             line_max: self.sent_line,
-            position: live.machine_position,
+            position: self.before_restart.or(live.machine_position),
             work_offset: live.work_offset,
             position_kept: kept,
             lines_acked: done.lines_acked,
@@ -284,18 +295,18 @@ mod tests {
     fn what_may_only_be_planned_is_not_taken_for_done() {
         let at = |line| Progress { line, ..Progress::default() };
         let mut dense = work(None, 1..=100);
-        assert_eq!(dense.surely_done(&at(60)), 43);
-        assert_eq!(dense.surely_done(&at(61)), 44);
-        assert_eq!(dense.recent.len(), 17 + 39);
+        assert_eq!(dense.surely_done(&at(60)), 34);
+        assert_eq!(dense.surely_done(&at(61)), 35);
+        assert_eq!(dense.recent.len(), 26 + 39);
         assert_eq!(work(None, 1..=100).surely_done(&at(5)), 0);
         assert_eq!(work(None, std::iter::empty()).surely_done(&at(0)), 0);
 
         let far = Controller { planner_blocks: 100, ..Controller::default() };
-        assert_eq!(work(Some(&far), 1..=300).surely_done(&at(250)), 148);
+        assert_eq!(work(Some(&far), 1..=300).surely_done(&at(250)), 139);
 
         // A comment stands between every two lines.
         let mut sparse = work(None, (1..=100).map(|it| it * 2));
-        assert_eq!(sparse.surely_done(&at(120)), 87);
+        assert_eq!(sparse.surely_done(&at(120)), 69);
 
         let told = Progress { executing: Some(58), ..at(60) };
         assert_eq!(dense.surely_done(&told), 58);

@@ -118,7 +118,8 @@ impl Grbl {
     fn reported(&mut self, now: Instant, report: &Report<'_>, out: &mut Outbox) {
         self.poll.answered();
         self.silent = false;
-        self.sight.take(now, report, self.it.controller.reports_inches);
+        let offset_counts = !self.origin_moves();
+        self.sight.take(now, report, self.it.controller.reports_inches, offset_counts);
         let quiet = report.state == State::Idle && self.stream.is_empty();
         let before_lines = self.program.as_ref().is_none_or(|it| it.is_preparing());
         if quiet && before_lines && self.stopping.is_none() {

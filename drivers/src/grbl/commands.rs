@@ -47,6 +47,15 @@ impl Grbl {
     }
 
     fn line_command(&mut self, command: Command) -> Result<(), Refusal> {
+        let moves_origin = moves_origin(&command);
+        self.queue_command(command)?;
+        if moves_origin {
+            self.sight.forget_offset();
+        }
+        Ok(())
+    }
+
+    fn queue_command(&mut self, command: Command) -> Result<(), Refusal> {
         if BACKLOG <= self.errands.len() {
             return Err(Refusal::Backlog(self.errands.len()));
         }
@@ -116,6 +125,11 @@ impl Grbl {
         if value.is_empty() || !value.bytes().all(plain) || 60 < value.len() {
             return Err(Refusal::BadCommand(format!("`{value}` is no value for a setting")));
         }
+        // Of several settings in a row, the questions after the last one do.
+        let asks = |errand: &Errand| {
+            matches!(errand.why, Why::Settings | Why::Modal(Wanted::Introduction))
+        };
+        self.errands.retain(|errand| !asks(errand));
         self.errands.extend([
             person(format!("${number}={value}")),
             Errand::new("$$", Why::Settings),
@@ -183,7 +197,7 @@ impl Grbl {
             return Ok(());
         }
         if !self.is_known() {
-            return Err(Refusal::NotOnline);
+            return Err(Refusal::NotNow("connecting"));
         }
         let mode = self.mode();
         let waits = self.program.as_ref().is_some_and(|program| program.asks().is_some());
@@ -224,6 +238,22 @@ fn permitted(command: &Command, mode: Mode, waits: bool) -> bool {
         Command::Run { line } => {
             let asks = line.trim_start().starts_with('$');
             free || matches!(mode, Running | Checking) || asks && mode == Alarm
+        }
+        _ => false,
+    }
+}
+
+/// Whether work coordinates mean something else once this is carried out.
+fn moves_origin(command: &Command) -> bool {
+    match command {
+        Command::Zero { .. } | Command::WorkOffset { .. } => true,
+        Command::Run { line } => {
+            let line = line.to_ascii_uppercase();
+            let moves = |value| {
+                let ranges = [10.0..11.0, 43.0..50.0, 54.0..60.0, 92.0..93.0];
+                ranges.iter().any(|range| range.contains(&value))
+            };
+            super::modal::words(&line).any(|(letter, value)| letter == b'G' && moves(value))
         }
         _ => false,
     }

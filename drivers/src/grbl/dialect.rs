@@ -38,6 +38,9 @@ pub struct Capabilities {
     pub buffer_exact: bool,
     /// `$G` shows F, S and T exactly as they were programmed.
     pub modal_exact: bool,
+    /// Blocks that may have left the planner and are still moved along: their steps wait in the
+    /// segment buffer (`SEGMENT_BUFFER_SIZE`: 6 in grbl, 10 in grblHAL).
+    pub segment_blocks: usize,
     /// `$G` follows what lines set; unknown until it was doubted once.
     pub modal_follows: Option<bool>,
     /// After an error every further line is refused until it is woken.
@@ -72,6 +75,7 @@ impl Default for Capabilities {
             homing_answers: false,
             buffer_exact: true,
             modal_exact: true,
+            segment_blocks: 6,
             modal_follows: None,
             errors_stick: false,
             chatty: false,
@@ -198,6 +202,7 @@ impl Capabilities {
         self.jog_cancel_flushes = hal;
         self.homing_answers = true;
         self.buffer_exact = false;
+        self.segment_blocks = 12;
         self.modal_exact = false;
         self.errors_stick = hal;
         self.chatty = !hal;

@@ -196,11 +196,21 @@ impl Grbl {
         out.events.push_back(Event::Homed);
     }
 
-    /// What a person changed is wanted soon: a job may be started on it.
-    pub(super) fn look(&mut self, now: Instant, out: &mut Outbox) {
-        if !self.poll.is_waiting() {
-            self.poll.ask(now, &[], out);
-        }
+    /// A line of a person that may move the origin of the work coordinates is not done yet.
+    pub(super) fn origin_moves(&self) -> bool {
+        let sent = self.stream.iter().filter_map(|what| match what {
+            What::Errand(errand) => Some(errand),
+            _ => None,
+        });
+        self.errands.iter().chain(sent).any(|errand| {
+            matches!(errand.why, Why::Person | Why::Zero(_) | Why::Modal(Wanted::Command(_)))
+        })
+    }
+
+    /// What a person changed is wanted soon: a job may be started on it. A question that is still
+    /// unanswered may have been lost while the controller wrote its memory.
+    fn look(&mut self, now: Instant, out: &mut Outbox) {
+        self.poll.ask(now, &[], out);
     }
 
     /// Where nothing can be homed, zeroing all axes is how a person says where the machine is.

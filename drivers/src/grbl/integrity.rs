@@ -208,7 +208,8 @@ impl Watch {
         } else {
             None
         };
-        let lines = self.recent.executing(ahead, planned, it.controller.planner_blocks);
+        let (blocks, gone) = (it.controller.planner_blocks, it.segment_blocks + 2);
+        let lines = self.recent.executing(ahead, planned, blocks, gone);
         let tolerance = std::array::from_fn(|axis| self.tolerance(it, axis) + 0.01);
         if lines.is_empty() || on_the_way(&lines, at, tolerance) {
             return None;

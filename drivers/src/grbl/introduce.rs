@@ -154,11 +154,6 @@ impl Grbl {
         self.open && self.intro.phase == Phase::Done && !self.silent
     }
 
-    /// Reports since the link opened or the controller started.
-    pub(super) fn reports_since_start(&self) -> u64 {
-        self.sight.reports - self.intro.reports_before
-    }
-
     /// Nothing has answered for a while: says what that may be, once.
     pub(super) fn tell_of_silence(&mut self, now: Instant, out: &mut Outbox) {
         let long = self.intro.opened.is_some_and(|opened| TELL <= now - opened);

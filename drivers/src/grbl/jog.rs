@@ -2,8 +2,11 @@
 //!
 //! A jog that lies unread in the receive ring survives 0x85 and is carried out afterwards (seen on
 //! real GRBL 1.1h: the machine drove on for 6 mm). So at most one `$J` is ever unanswered, at most
-//! one more waits here, and a cancel is repeated until none is unanswered *and* the machine rests.
-//! Firmware that empties its ring on 0x85 answers nothing for what was in it.
+//! one more waits here, and a cancel is over when none is unanswered *and* the machine rests. It is
+//! repeated when a jog begins after that rest, or goes on without slowing down; never while one
+//! comes to rest: with a motor delay (`$1`) GRBL 1.1h still says Jog for a moment after its last
+//! step, and a 0x85 in that moment leaves it deaf to lines until `~` (reproduced on real firmware,
+//! gnea/grbl#195). Firmware that empties its ring on 0x85 answers nothing for what was in it.
 
 use std::time::{Duration, Instant};
 
@@ -16,12 +19,25 @@ use crate::{Outbox, Refusal};
 const CANCEL: u8 = 0x85;
 /// After a cancel, a flushed jog is given this long to be answered all the same.
 const FLUSHED: Duration = Duration::from_millis(300);
+/// A jog that has not slowed down this long after a cancel has not heard it.
+const UNHEARD: Duration = Duration::from_millis(150);
 
 /// Jogs that have not been sent, and a cancel under way.
 #[derive(Debug, Default)]
 pub(super) struct Jogs {
     waiting: Option<String>,
-    cancelled: Option<Instant>,
+    cancelled: Option<Cancel>,
+}
+
+/// A cancel under way.
+#[derive(Clone, Copy, Debug)]
+struct Cancel {
+    /// When it was sent last.
+    at: Instant,
+    /// The feed reported last.
+    feed: f64,
+    /// Rest was reported since it was sent last.
+    rested: bool,
 }
 
 impl Jogs {
@@ -97,20 +113,28 @@ impl Grbl {
     /// Ends a jog.
     pub(super) fn cancel_jog(&mut self, now: Instant, out: &mut Outbox) {
         self.jogs.waiting = None;
-        self.jogs.cancelled = Some(now);
+        self.jogs.cancelled = Some(Cancel { at: now, feed: f64::INFINITY, rested: false });
         self.poll.ask(now, &[CANCEL], out);
     }
 
     /// A report came while a jog may be ending.
     pub(super) fn jog_saw(&mut self, now: Instant, out: &mut Outbox) {
-        let Some(since) = self.jogs.cancelled else { return };
+        let Some(cancel) = &mut self.jogs.cancelled else { return };
         let rests = self.sight.at_rest(self.it.quiet_planner);
-        if rests && self.it.jog_cancel_flushes && FLUSHED <= now - since {
+        if rests && self.it.jog_cancel_flushes && FLUSHED <= now - cancel.at {
             self.stream.forget_jogs();
         }
         if rests && !self.stream.has_jog() {
             self.jogs.cancelled = None;
-        } else {
+            return;
+        }
+        let feed = self.sight.live.feed;
+        let unheard = UNHEARD <= now - cancel.at && 0.0 < feed && cancel.feed <= feed;
+        let jogs = self.sight.state == State::Jog;
+        cancel.feed = feed;
+        cancel.rested |= rests;
+        if jogs && (cancel.rested || unheard) {
+            (cancel.at, cancel.rested) = (now, false);
             out.urgent.push(CANCEL);
         }
     }

@@ -93,6 +93,6 @@ impl Grbl {
     /// Work offset and overrides come only in some reports; until the first, ask quickly.
     fn wants_offset(&self) -> bool {
         let unknown = self.sight.live.work_offset.is_none() || !self.sight.overrides_known;
-        unknown && self.reports_since_start() < 35
+        unknown && self.sight.reports - self.sight.forgot_at < 35
     }
 }

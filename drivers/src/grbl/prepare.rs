@@ -116,7 +116,9 @@ impl Grbl {
         let Some(program) = &mut self.program else { return };
         program.stage = Stage::Preparing(Preparation::Placing(modal, self.sight.reports));
         // A question that is on its way is answered late enough: `$G` came after everything else.
-        self.look(now, out);
+        if !self.poll.is_waiting() {
+            self.poll.ask(now, &[], out);
+        }
     }
 
     /// A report came while nothing moves: if it was waited for, lines may flow. What the buffers

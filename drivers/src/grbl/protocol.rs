@@ -78,8 +78,8 @@ pub struct Report<'a> {
     pub pins: &'a str,
     /// `Ov`: feed, rapid, spindle.
     pub overrides: Option<[u16; 3]>,
-    /// `A`; means something only beside `Ov`.
-    pub accessory: &'a str,
+    /// `A`; its absence means something only beside `Ov`.
+    pub accessory: Option<&'a str>,
     /// `H` of grblHAL: all axes homed or not.
     pub homed: Option<bool>,
 }
@@ -221,7 +221,7 @@ fn take_field<'a>(report: &mut Report<'a>, key: &str, value: &'a str) -> Option<
         }
         "Pn" => report.pins = letters(value)?,
         "Ov" => report.overrides = Some(percents(value)?),
-        "A" => report.accessory = letters(value)?,
+        "A" => report.accessory = Some(letters(value)?),
         "H" => report.homed = Some(value.split(',').next()? == "1"),
         _ => (),
     }
@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(report.machine, Some([1.0, -2.5, 0.0]));
         assert_eq!((report.buffer, report.line), (Some([3, 57]), Some(120)));
         assert_eq!((report.feed, report.spindle), (Some(500.0), Some(8000.0)));
-        assert_eq!((report.pins, report.accessory), ("XP", "SF"));
+        assert_eq!((report.pins, report.accessory), ("XP", Some("SF")));
         assert_eq!(report.overrides, Some([110, 50, 90]));
     }
 
@@ -329,7 +329,7 @@ mod tests {
              Ov:100,100,100|A:|Sc:|MPG:0|H:0|T:0|P:0|TLR:0|FW:grblHAL>",
         );
         assert_eq!(report.buffer, Some([100, 1023]));
-        assert_eq!((report.homed, report.accessory), (Some(false), ""));
+        assert_eq!((report.homed, report.accessory), (Some(false), Some("")));
     }
 
     #[test]

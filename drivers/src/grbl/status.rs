@@ -27,6 +27,8 @@ pub(super) struct Sight {
     pub(super) reports: u64,
     /// Reports that could show a new work offset, so far.
     pub(super) offset_reports: u64,
+    /// Reports at the time when the work offset was last forgotten.
+    pub(super) forgot_at: u64,
     /// Overrides have been reported.
     pub(super) overrides_known: bool,
     /// `Ln` of the latest report.
@@ -34,15 +36,21 @@ pub(super) struct Sight {
 }
 
 impl Sight {
-    /// Folds a report in.
-    pub(super) fn take(&mut self, now: Instant, report: &Report<'_>, inches: bool) {
+    /// Folds a report in. `offset_counts`: no line that would change the work offset is on its way.
+    pub(super) fn take(
+        &mut self,
+        now: Instant,
+        report: &Report<'_>,
+        inches: bool,
+        offset_counts: bool,
+    ) {
         self.at = Some(now);
         self.reports += 1;
         if report.state != State::Other {
             (self.state, self.sub) = (report.state, report.sub);
         }
         replace(&mut self.live.said, report.said);
-        self.take_position(report, inches);
+        self.take_position(report, inches, offset_counts);
         let scale = if inches { 25.4 } else { 1.0 };
         self.live.feed = report.feed.map_or(self.live.feed, |feed| feed * scale);
         self.live.spindle = report.spindle.unwrap_or(self.live.spindle);
@@ -50,16 +58,19 @@ impl Sight {
         if let Some(overrides) = report.overrides {
             self.live.overrides = overrides;
             self.overrides_known = true;
-            replace(&mut self.live.accessory, report.accessory);
+        }
+        // GRBL tells what is on only beside the overrides; grblHAL at any time, and then all of it.
+        if report.overrides.is_some() || report.accessory.is_some() {
+            replace(&mut self.live.accessory, report.accessory.unwrap_or_default());
         }
         self.live.buffer = report.buffer;
         self.line = report.line;
         self.live.homed = report.homed.or(self.live.homed);
     }
 
-    fn take_position(&mut self, report: &Report<'_>, inches: bool) {
+    fn take_position(&mut self, report: &Report<'_>, inches: bool, offset_counts: bool) {
         let mm = |at: Xyz| if inches { at.map(|value| value * 25.4) } else { at };
-        if let Some(offset) = report.offset {
+        if let Some(offset) = report.offset.filter(|_| offset_counts) {
             self.live.work_offset = Some(mm(offset));
             self.offset_reports += 1;
         }
@@ -78,8 +89,14 @@ impl Sight {
     pub(super) fn forget_modes(&mut self) {
         self.overrides_known = false;
         self.live.accessory.clear();
+        self.forget_offset();
+    }
+
+    /// Work coordinates are about to mean something else.
+    pub(super) fn forget_offset(&mut self) {
         self.live.work_offset = None;
         self.live.work_position = None;
+        self.forgot_at = self.reports;
     }
 
     /// Nothing moves and nothing planned is left to move. `quiet_planner` is the number of free
@@ -122,7 +139,7 @@ mod tests {
         let mut sight = Sight::default();
         for text in reports {
             let Reply::Status(report) = parse(text.as_bytes()) else { panic!("{text}") };
-            sight.take(Instant::now(), &report, inches);
+            sight.take(Instant::now(), &report, inches, true);
         }
         sight
     }
@@ -158,6 +175,8 @@ mod tests {
         assert_eq!(sight(&on, false).live.accessory, "SF");
         let kept = sight(&[on[0], "<Idle|MPos:0,0,0>"], false);
         assert_eq!((kept.live.accessory.as_str(), kept.live.pins.as_str()), ("SF", ""));
+        let told_off = sight(&[on[0], "<Idle|MPos:0,0,0|A:|H:0>"], false);
+        assert_eq!(told_off.live.accessory, "", "as grblHAL does");
         let off = sight(&[on[0], "<Idle|MPos:0,0,0|Ov:100,100,100>"], false);
         assert_eq!(off.live.accessory, "");
     }

@@ -270,6 +270,53 @@ fn a_program_is_done_when_the_machine_rests_where_it_should() {
 }
 
 #[test]
+fn a_cancel_is_repeated_for_a_jog_that_goes_on_and_never_for_one_that_comes_to_rest() {
+    let jogging = |talk: &mut Talk, x: f64, feed: u32| {
+        talk.wait(30);
+        talk.hear(&format!("<Jog|MPos:{x:.3},0.000,0.000|Bf:14,128|FS:{feed},0>"));
+        talk.sent().0.contains(&0x85)
+    };
+    let mut talk = Talk::connected();
+    let by = [Some(50.0), None, None];
+    talk.grbl
+        .obey(talk.now, Command::Jog { by, feed: 1000.0, absolute: false }, &mut talk.out)
+        .unwrap();
+    talk.sent();
+    assert!(!jogging(&mut talk, 1.0, 1000));
+    talk.grbl.obey(talk.now, Command::JogCancel, &mut talk.out).unwrap();
+    assert!(talk.sent().0.contains(&0x85));
+    for feed in [900, 500, 200, 0, 0, 0, 0, 0, 0] {
+        assert!(
+            !jogging(&mut talk, 1.5, feed),
+            "with a motor delay it says Jog when it has stopped"
+        );
+    }
+    talk.hear(QUIET);
+    assert!(!talk.sent().0.contains(&0x85));
+    assert!(jogging(&mut talk, 1.5, 300), "the jog was not read before the cancel");
+    assert!((0..8).any(|_| jogging(&mut talk, 2.0, 1000)), "it has not heard the cancel");
+}
+
+#[test]
+fn a_work_offset_is_unknown_from_a_zero_until_a_report_after_it() {
+    let mut talk = Talk::connected();
+    let known = |talk: &Talk| talk.grbl.live().work_offset;
+    assert_eq!(known(&talk), Some([0.0; 3]));
+    let zero = Command::Zero { system: None, at: [Some(0.0), None, None] };
+    talk.grbl.obey(talk.now, zero, &mut talk.out).unwrap();
+    assert_eq!(known(&talk), None);
+    talk.expect("$G");
+    talk.hear(QUIET);
+    assert_eq!(known(&talk), None, "that was before the zero");
+    talk.hear(&format!("{AT_POWER_UP}\r\nok"));
+    talk.expect("G10L20P0X0");
+    talk.hear("ok");
+    assert!(talk.sent().0.contains(&b'?'), "it is asked for at once");
+    talk.hear("<Idle|MPos:7.000,0.000,0.000|Bf:15,128|FS:0,0|WCO:7.000,0.000,0.000>");
+    assert_eq!(known(&talk), Some([7.0, 0.0, 0.0]));
+}
+
+#[test]
 fn no_line_goes_out_before_it_is_known_what_empty_buffers_look_like() {
     let mut talk = Talk::connected();
     talk.grbl.it = super::dialect::Capabilities::default();
@@ -442,7 +489,8 @@ fn a_jog_that_goes_on_after_its_cancel_is_cancelled_again() {
     assert_eq!(talk.sent().1, "", "one is unanswered");
     talk.grbl.obey(talk.now, Command::JogCancel, &mut talk.out).unwrap();
     assert!(talk.sent().0.contains(&0x85));
-    talk.hear("<Jog|MPos:0.500,0.000,0.000|Bf:15,128|FS:0,0>");
+    talk.hear("<Idle|MPos:0.500,0.000,0.000|Bf:15,100|FS:0,0>");
+    talk.hear("<Jog|MPos:0.510,0.000,0.000|Bf:15,128|FS:10,0>");
     assert!(talk.sent().0.contains(&0x85), "the line in its buffer was carried out after all");
     talk.hear("ok");
     talk.hear("<Idle|MPos:0.520,0.000,0.000|Bf:15,128|FS:0,0>");

@@ -8,8 +8,9 @@
 //!
 //! A straight line makes one block; one shorter than a step makes none; an arc makes many; of a
 //! line whose end is unknown nobody can tell. So each line has a least and a most number of
-//! blocks, and the line being executed is any for which b lies between. Three older and two newer
-//! lines are allowed besides, since position and buffer are read a few milliseconds apart.
+//! blocks, and the line being executed is any for which b lies between. Older lines are allowed
+//! besides, since short blocks leave the planner before they are moved along, and two newer ones,
+//! since position and buffer are read a few milliseconds apart.
 
 use std::collections::VecDeque;
 
@@ -17,7 +18,8 @@ use headstock_config::machine::Xyz;
 
 use crate::gcode::Known;
 
-const OLDER: usize = 3;
+/// Lines beyond those that the planner's blocks tell: a report is made a few milliseconds away from
+/// the count that it is compared with.
 const NEWER: usize = 2;
 
 /// Where one program line leads.
@@ -123,12 +125,14 @@ impl Recent {
     }
 
     /// The lines that can be executing: `ahead` are the ones being worked on, `planned` the blocks
-    /// in the planner (`None`: any number up to `planner_blocks`). Empty where nobody can tell.
+    /// in the planner (`None`: any number up to `planner_blocks`), `gone` those that may have left it
+    /// and not been moved along. Empty where nobody can tell.
     pub(super) fn executing(
         &self,
         ahead: &[Point],
         planned: Option<usize>,
         planner_blocks: usize,
+        gone: usize,
     ) -> Vec<Point> {
         let all: Vec<Point> = self.iter().chain(ahead).copied().collect();
         let answered = self.lines.len();
@@ -136,9 +140,9 @@ impl Recent {
         match (found, planned) {
             (Some((oldest, newest)), Some(_)) => {
                 let newest = (newest + NEWER).min(all.len() - 1);
-                all[oldest.saturating_sub(OLDER)..=newest].to_vec()
+                all[oldest.saturating_sub(gone)..=newest].to_vec()
             }
-            (Some((oldest, _)), None) => all[oldest.saturating_sub(OLDER)..].to_vec(),
+            (Some((oldest, _)), None) => all[oldest.saturating_sub(gone)..].to_vec(),
             (None, None) if self.whole => all,
             (None, _) => Vec::new(),
         }
@@ -199,7 +203,7 @@ mod tests {
     /// The numbers of the lines that can be executing.
     fn numbers(lines: &[Point], planned: usize) -> Vec<u64> {
         let recent = Recent { lines: lines.to_vec().into(), whole: true };
-        let lines = recent.executing(&[], Some(planned), 15);
+        let lines = recent.executing(&[], Some(planned), 15, 3);
         lines.iter().map(|line| line.number).collect()
     }
 

@@ -81,8 +81,9 @@ impl Play {
 
     /// Homes both machines, moves them to where the part lies and zeroes them there.
     fn make_ready(&self) -> Result<(), Trouble> {
-        self.hand
-            .each_is("locked until homed", |it| matches!(it.state, Mode::Alarm | Mode::Idle))?;
+        self.hand.each_is("known and locked until homed", |it| {
+            it.controller.is_some() && matches!(it.state, Mode::Alarm | Mode::Idle)
+        })?;
         self.hand.remark("Both are homed, moved to where the stock lies, and zeroed there.");
         self.hand.tell_each(&Command::Home { axes: None })?;
         self.hand.each_is("homed", |it| it.state == Mode::Idle && it.live.homed == Some(true))?;

@@ -250,7 +250,7 @@ impl Controller {
         if self.now < self.busy_until {
             return Some(self.busy_until);
         }
-        let motion = self.planner.next_event().map(|at| at / self.options.time_scale);
+        let motion = self.planner.next_event().map(|at| self.wall_time(at));
         let own = match self.state {
             State::Home(until) | State::Door(Door::Restoring(until)) => Some(until),
             _ => None,
@@ -264,6 +264,17 @@ impl Controller {
     /// Free bytes of the RX ring.
     pub(super) fn rx_free(&self) -> usize {
         self.options.rx - self.rx.len()
+    }
+
+    /// The first moment at which this machine time has come: a quotient may be rounded to just
+    /// before it, and whoever waits for it would wait for ever.
+    fn wall_time(&self, machine: f64) -> f64 {
+        let scale = self.options.time_scale;
+        let mut at = machine / scale;
+        while at * scale < machine {
+            at = at.next_up();
+        }
+        at
     }
 
     pub(super) fn machine_time(&self) -> f64 {
