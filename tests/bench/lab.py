@@ -42,7 +42,7 @@ def spread(values, digits=3):
 class Rig:
     """A link and a fake controller in a folder of their own."""
 
-    def __init__(self, folder, name="mill", baud=115200, scale=1.0, trace=False, device=(), fifo=64, faults=(), seed=1):
+    def __init__(self, folder, name="mill", baud=115200, scale=1.0, trace=False, device=(), fifo=64, faults=(), seed=1, frame=0):
         self.folder, self.name = Path(folder), name
         self.host = self.folder / f"{name}.host"
         far = self.folder / f"{name}.far"
@@ -52,7 +52,7 @@ class Rig:
         self.device = quiet(device_args)
         wait_for(far.exists)
         link_args = [LINK, "link", "--host", self.host, "--device-open", far, "--baud", baud, "--fifo", fifo, "--summary", self.link_summary,
-                     "--seed", seed, *(word for fault in faults for word in ("--fault", fault))]
+                     "--seed", seed, "--usb-frame-us", frame, *(word for fault in faults for word in ("--fault", fault))]
         self.link = quiet(link_args + (["--trace", self.trace] if trace else []))
         wait_for(self.host.exists)
 
@@ -72,6 +72,10 @@ def quiet(words, out=subprocess.DEVNULL):
     process = subprocess.Popen([str(word) for word in words], stdout=out, stderr=out)
     STARTED.append(process)
     return process
+
+
+# Whoever ends this one by a signal ends them as well.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 @atexit.register
@@ -277,18 +281,30 @@ def holds(args):
         connect = (lambda: http.client.HTTPConnection(*house.address())) if args.by == "rest" else (lambda: UnixHttp(house.socket))
         fifo = realtime() if args.by != "cli" else False
         connection = connect()
+        connection.connect()
+
+        starts = []
 
         def tell(command):
             nonlocal refused
-            at = time.monotonic_ns() / 1e3
             if args.by == "cli":
+                at = time.monotonic_ns() / 1e3
+                subprocess.run([str(HEADSTOCK), "--version"], capture_output=True)
+                starts.append((time.monotonic_ns() / 1e3 - at) / 1e3)
+                at = time.monotonic_ns() / 1e3
                 code = subprocess.run([str(HEADSTOCK), "--socket", str(house.socket), command, "mill"], capture_output=True).returncode
                 refused += code != 0
-            else:
-                connection.request("POST", "/api/v1/equipment/mill/commands", json.dumps({"command": command}), headers)
-                answer = connection.getresponse()
-                answer.read()
-                refused += answer.status != 202
+                return at
+            # Written before the clock is read and sent in one piece: http.client takes two.
+            body = json.dumps({"command": command})
+            head = "".join(f"{name}: {value}\r\n" for name, value in {"Host": "headstock", "Content-Length": len(body), **headers}.items())
+            request = f"POST /api/v1/equipment/mill/commands HTTP/1.1\r\n{head}\r\n{body}".encode()
+            at = time.monotonic_ns() / 1e3
+            connection.sock.sendall(request)
+            answer = http.client.HTTPResponse(connection.sock, method="POST")
+            answer.begin()
+            answer.read()
+            refused += answer.status != 202
             return at
 
         def get(path):
@@ -338,7 +354,7 @@ def holds(args):
                 wire.append((left - entered) / 1e3)
                 report.append((told - left) / 1e3)
         say(by=args.by, holds=len(asked), refused=refused, bytes_in_trace=len(into), client_fifo=fifo, busy=args.busy,
-            request_to_port_ms=spread(port), port_to_wire_ms=spread(wire), wire_to_report_ms=spread(report),
+            process_start_and_end_ms=spread(starts), request_to_port_ms=spread(port), port_to_wire_ms=spread(wire), wire_to_report_ms=spread(report),
             lateness_us=link["instrument"]["byte_lateness_us"])
 
 
@@ -351,7 +367,7 @@ def eight(args):
                 "lateness_p99_us": [link["instrument"]["byte_lateness_us"].get("p99") for link, _ in ends]}
 
     def plugged(folder, count):
-        return [Rig(folder, name=f"m{i}", scale=args.scale, trace=True) for i in range(count)]
+        return [Rig(folder, name=f"m{i}", scale=args.scale, trace=True, frame=args.frame) for i in range(count)]
 
     def headstocks(count):
         with tempfile.TemporaryDirectory() as folder:
@@ -888,6 +904,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--baud", type=int, default=12_000_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--frame", type=int, default=0, help="eight: microseconds of a USB frame, at whose end bytes cross (0: one by one)")
     parser.add_argument("--lanes", type=int, default=4)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--rush", action="store_true")
