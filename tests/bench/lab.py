@@ -493,7 +493,7 @@ def kill(args):
 # resumed, a job that broke off is scrapped, the controller reset and unlocked.
 
 FAULT_SCALE = 4
-QUESTIONS = re.compile(r"\$[$#GIX]?|\$C|")
+QUESTIONS = re.compile(r"\$[$#GIXH]?|\$C|")
 OVER = ("completed", "interrupted", "failed", "cancelled")
 
 
@@ -791,6 +791,12 @@ class Lane:
         try:
             if not self.free(40):
                 findings.append(f"not idle within 40 s of plugging in: {self.machine()['state']}")
+            # The machine that stands for the new controller is the old one to the house.
+            for _ in range(40):
+                if not self.machine()["live"].get("position_doubt"):
+                    break
+                self.tell("home")
+                time.sleep(.1)
             text, file = ("\n".join(program) + "\n").encode(), {}
             while "id" not in file:  # a few uploads at a time are taken
                 _, file = self.ask("POST", f"files?name=run-{seed}.nc", text)
