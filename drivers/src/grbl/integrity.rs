@@ -130,15 +130,27 @@ impl Watch {
         }
     }
 
-    /// The first mode that is not what the lines made it: (expected, found). Nothing, where `$G` is
-    /// no witness.
+    /// The first mode that is not what the lines made it: (expected, found), and whether it counts.
+    /// Where `$G` may be no witness, only what it says otherwise than before the program does.
     pub(super) fn modes_differ(
         &self,
         reported: &Modal,
+        said_before: &Modal,
         it: &Capabilities,
-    ) -> Option<(String, String)> {
-        let told = it.modal_follows != Some(false);
-        self.modal.differs(reported, it.modal_exact).filter(|_| told)
+    ) -> Option<((String, String), bool)> {
+        let exact = it.modal_exact;
+        if it.modal_follows != Some(true) {
+            let moved = self.modal.only_where(reported, said_before);
+            if let Some(difference) = moved.differs(reported, exact) {
+                return Some((difference, true));
+            }
+        }
+        let difference = self.modal.differs(reported, exact)?;
+        match it.modal_follows {
+            Some(true) => Some((difference, true)),
+            Some(false) => None,
+            None => Some((difference, false)),
+        }
     }
 
     /// A line was refused and the program goes on without it, or a person used the machine: modes

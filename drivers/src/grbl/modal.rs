@@ -172,6 +172,30 @@ impl Modal {
         modal
     }
 
+    /// These modes in the groups in which two reports differ.
+    pub(super) fn only_where(&self, one: &Self, other: &Self) -> Self {
+        fn kept<T: PartialEq + Copy>(
+            mode: Option<T>,
+            one: Option<T>,
+            other: Option<T>,
+        ) -> Option<T> {
+            mode.filter(|_| one != other)
+        }
+        Self {
+            motion: kept(self.motion, one.motion, other.motion),
+            plane: kept(self.plane, one.plane, other.plane),
+            units: kept(self.units, one.units, other.units),
+            distance: kept(self.distance, one.distance, other.distance),
+            feed_mode: kept(self.feed_mode, one.feed_mode, other.feed_mode),
+            system: kept(self.system, one.system, other.system),
+            spindle: kept(self.spindle, one.spindle, other.spindle),
+            flood: kept(self.flood, one.flood, other.flood),
+            mist: kept(self.mist, one.mist, other.mist),
+            feed: kept(self.feed, one.feed, other.feed),
+            speed: kept(self.speed, one.speed, other.speed),
+        }
+    }
+
     /// Something turns or flows.
     pub(super) fn runs_tools(&self) -> bool {
         matches!(self.spindle, Some(3 | 4)) || self.flood == Some(true) || self.mist == Some(true)

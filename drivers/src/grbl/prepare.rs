@@ -76,6 +76,9 @@ impl Grbl {
                 if unmoved {
                     self.modes_are_not_told(out);
                 }
+                if let Some(program) = &mut self.program {
+                    program.said_before = heard.clone();
+                }
                 self.modes_are_right(now, wanted.over(heard), out);
             }
             (_, lines) if tries < TRIES => {
@@ -140,14 +143,14 @@ impl Grbl {
     pub(super) fn modes_differ(
         &mut self,
         now: Instant,
-        (expected, found): (String, String),
+        ((expected, found), counts): ((String, String), bool),
         heard: &Modal,
         purpose: Wanted,
         out: &mut Outbox,
     ) {
         let finding = Finding { check: Check::ModalState, expected, found };
         let Some(program) = &mut self.program else { return };
-        if self.it.modal_follows == Some(true) {
+        if counts {
             return self.mismatch(now, finding, out);
         }
         program.doubted = Some((finding, purpose));

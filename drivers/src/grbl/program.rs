@@ -25,6 +25,7 @@ use headstock_config::machine::{OnError, Progress};
 use super::Grbl;
 use super::errand::{Errand, Wanted};
 use super::integrity::{Finding, Watch};
+use super::modal::Modal;
 use super::prepare::Preparation;
 use super::protocol::State;
 use super::stop::Reason;
@@ -53,6 +54,8 @@ pub(super) struct Running {
     pub(super) starving: bool,
     /// The last answered line moved without draining.
     pub(super) flowing: bool,
+    /// What `$G` said before the first line.
+    pub(super) said_before: Modal,
     /// `$G` says something else than it should, and whether it is to be believed is being found
     /// out; then it is asked again for this purpose.
     pub(super) doubted: Option<(Finding, Wanted)>,
@@ -124,6 +127,7 @@ impl Grbl {
             watch: Watch::default(),
             starving: false,
             flowing: false,
+            said_before: Modal::default(),
             doubted: None,
         });
         self.progress = Some(Progress::default());

@@ -368,6 +368,22 @@ fn a_controller_that_always_tells_the_same_modes_is_no_witness() {
 }
 
 #[test]
+fn a_feed_that_lost_a_digit_counts_even_where_the_modes_always_stay_the_same() {
+    for follows in [None, Some(false)] {
+        let mut talk = Talk::connected();
+        talk.grbl.it.modal_follows = follows;
+        talk.begin(false);
+        talk.feed(1, "G1X1F1038");
+        talk.grbl.finish(talk.now, &mut talk.out);
+        talk.hear("ok");
+        talk.hear("<Idle|MPos:1.000,0.000,0.000|Bf:15,128|FS:0,0>");
+        talk.sent();
+        talk.hear("[GC:G0 G54 G17 G21 G90 G94 M5 M9 T0 F103 S0]\r\nok");
+        assert_eq!(mismatch(&mut talk), Some(Check::ModalState), "{follows:?}");
+    }
+}
+
+#[test]
 fn an_answer_to_somebody_elses_line_does_not_introduce_the_controller() {
     let mut talk = Talk::new();
     talk.grbl.greet(talk.now, &mut talk.out);

@@ -121,7 +121,8 @@ impl Grbl {
         let Some(heard) = heard else {
             return self.not_told(now, out);
         };
-        if let Some(difference) = program.watch.modes_differ(&heard, &self.it) {
+        if let Some(difference) = program.watch.modes_differ(&heard, &program.said_before, &self.it)
+        {
             return self.modes_differ(now, difference, &heard, Wanted::ToolOut, out);
         }
         let saved = program.watch.modal.clone().over(heard);

@@ -111,7 +111,8 @@ impl Grbl {
             }
             return self.mismatch(now, extra_answer("`$G` was answered without its text"), out);
         };
-        if let Some(difference) = program.watch.modes_differ(&heard, &self.it) {
+        if let Some(difference) = program.watch.modes_differ(&heard, &program.said_before, &self.it)
+        {
             return self.modes_differ(now, difference, &heard, Wanted::End(tries), out);
         }
         if program.dry_run {
