@@ -296,7 +296,7 @@ impl Driver for Grbl {
     }
 
     fn farewell(&mut self, now: Instant, out: &mut Outbox) {
-        if self.stopping.is_some() {
+        if !self.open || self.stopping.is_some() {
             return;
         }
         if self.program.is_some() || matches!(self.sight.state, State::Run | State::Jog) {
