@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::point::Value;
+
 /// One request to one machine, as REST and CLI spell it: `{"command":"hold"}`.
 ///
 /// `Hold`, `Stop` and `Abort` are stops: they travel in a lane of their own (see [`Stop`]).
@@ -80,6 +82,13 @@ pub enum Command {
         /// The line.
         line: String,
     },
+    /// Set a tag of a device on a bus: a register, a pin. The value is written, then read back.
+    Write {
+        /// The tag's name, without its machine.
+        tag: String,
+        /// The value that it shall have, in the tag's unit.
+        value: Value,
+    },
     /// Write a controller setting.
     Setting {
         /// `$` number.
@@ -133,6 +142,7 @@ impl Command {
                 | Self::Jog { .. }
                 | Self::Probe { .. }
                 | Self::Run { .. }
+                | Self::Write { .. }
         )
     }
 }

@@ -7,6 +7,7 @@
 //! wall-clock times milliseconds since 1970 (UTC), unless a name says otherwise.
 
 pub mod api;
+pub mod chip;
 pub mod command;
 pub mod event;
 pub mod explain;
@@ -18,5 +19,8 @@ pub mod machine;
 pub mod moment;
 pub mod people;
 pub mod places;
+pub mod point;
 pub mod preflight;
+pub mod profile;
 pub mod settings;
+pub mod tag;

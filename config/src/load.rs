@@ -8,16 +8,19 @@
 //! touches the disk. What a machine declares is defined in [`crate::machine`], where things are
 //! put in [`crate::places`].
 
+mod bus;
 mod clash;
 mod disk;
 mod findings;
 mod machine;
 mod nearest;
+mod pin;
 mod port;
 mod problem;
 mod section;
 mod sheet;
 mod tables;
+mod tag;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -160,5 +163,5 @@ fn unknown(key: &str, at: Place<'_>, findings: &mut Findings) {
         "machine" => value::did_you_mean("[[machine]]"),
         name => value::did_you_mean(format!("[{name}]")),
     });
-    problem.hint = tables::home_of(&key).or(near);
+    problem.hint = tables::home_of(&key, "").or(near);
 }

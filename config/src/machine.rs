@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::tag::{Bus, Tag};
+
 /// A point or an offset in X, Y, Z, in millimetres.
 pub type Xyz = [f64; 3];
 
@@ -14,7 +16,7 @@ pub struct Machine {
     pub id: String,
     /// What people call it; the id where nothing else is given.
     pub name: String,
-    /// The driver's name in the registry: `grbl`.
+    /// The driver's name in the registry: `grbl`, `modbus-rtu`.
     pub driver: String,
     /// Where it is plugged in.
     pub port: Port,
@@ -40,6 +42,38 @@ pub struct Machine {
     pub spinup_s: f64,
     /// Height that resume-from-line retracts to, machine coordinates.
     pub safe_z: f64,
+    /// Devices on a bus: how they are reached there.
+    pub bus: Bus,
+    /// Devices on a bus: what is read from them and written to them.
+    pub tags: Vec<Tag>,
+}
+
+impl Default for Machine {
+    /// What holds where nothing is declared; a machine without a name that is plugged in nowhere.
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            name: String::new(),
+            driver: String::new(),
+            port: Port::Sim(String::new()),
+            // GRBL's own since 0.9, and Marlin's as shipped.
+            baud: 115_200,
+            dtr: true,
+            envelope: None,
+            units: Units::default(),
+            soft_limits: SoftLimits::default(),
+            laser: false,
+            hold: HoldMeans::default(),
+            stop: StopMeans::default(),
+            on_error: OnError::default(),
+            // Small spindles need one to two, and waiting longer costs nothing but time.
+            spinup_s: 3.0,
+            // GRBL homes to the top of Z, which is machine zero less the pull-off (1 mm as shipped).
+            safe_z: -1.0,
+            bus: Bus::default(),
+            tags: Vec::new(),
+        }
+    }
 }
 
 /// Where a machine is plugged in.
@@ -50,8 +84,35 @@ pub enum Port {
     Path(PathBuf),
     /// The one serial device whose udev attributes have these values.
     Udev(UdevMatch),
-    /// A pretend device, by driver name.
+    /// A device on the network: name or address, and TCP port.
+    Tcp(String, u16),
+    /// The pins of this board, which each tag names.
+    Pins(PinsBy),
+    /// A pretend device, by driver name. Machines that share a pretend bus have the same label
+    /// behind a `#`: `modbus-rtu#shop`.
     Sim(String),
+}
+
+/// Who moves the pins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PinsBy {
+    /// The kernel, by its character devices: any Linux board.
+    #[default]
+    Cdev,
+    /// rppal, by the registers of a Raspberry Pi.
+    Rppal,
+}
+
+impl Port {
+    /// The driver that a pretend device speaks to, and the label of a bus that it shares.
+    pub fn pretends(&self) -> Option<(&str, Option<&str>)> {
+        let Self::Sim(what) = self else { return None };
+        Some(match what.split_once('#') {
+            Some((driver, label)) => (driver, Some(label)),
+            None => (what, None),
+        })
+    }
 }
 
 impl std::fmt::Display for Port {
@@ -66,6 +127,10 @@ impl std::fmt::Display for Port {
                     .collect();
                 write!(out, "usb {}", said.join(" "))
             }
+            Self::Tcp(host, port) if host.contains(':') => write!(out, "[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(out, "{host}:{port}"),
+            Self::Pins(PinsBy::Cdev) => write!(out, "cdev"),
+            Self::Pins(PinsBy::Rppal) => write!(out, "rppal"),
             Self::Sim(driver) => write!(out, "sim:{driver}"),
         }
     }

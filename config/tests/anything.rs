@@ -6,7 +6,9 @@ use proptest::prelude::*;
 const EXAMPLE: &str = include_str!("../examples/workshop.toml");
 
 fn problems(text: &str) -> Vec<Problem> {
-    parse(text, "any.toml", &["grbl"]).err().unwrap_or_default()
+    parse(text, "any.toml", &["grbl", "marlin", "modbus-rtu", "modbus-tcp", "gpio", "i2c"])
+        .err()
+        .unwrap_or_default()
 }
 
 /// Every problem can be shown, and points into the text.

@@ -35,6 +35,7 @@ pub use self::service::{BadConfiguration, DaemonArgs, run, runtime};
 use crate::desk::Desk;
 use crate::files::Files;
 use crate::journal::{Journal, Options};
+use crate::points::Points;
 use crate::store::Store;
 use crate::{ledger, machine, web};
 
@@ -92,6 +93,7 @@ impl House {
         let web = listeners.tcp_addr();
         std::fs::write(state_dir.join("web.addr"), web.to_string())?;
 
+        let points = Points::of(&settings.machines);
         let machines_closing = CancellationToken::new();
         let mut pretenders = Vec::new();
         let mut handles = BTreeMap::new();
@@ -115,7 +117,7 @@ impl House {
             let state = ledger.state();
             files.sweep(&state.files.values().map(|file| file.blake3.as_str()).collect())?;
         }
-        let desk = Desk::new(ledger.clone(), handles, files);
+        let desk = Desk::new(ledger.clone(), handles, files, points);
 
         let doors_closing = CancellationToken::new();
         let mut tasks = JoinSet::new();

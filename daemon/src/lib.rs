@@ -9,6 +9,7 @@ pub mod house;
 pub mod journal;
 pub mod ledger;
 pub mod machine;
+pub mod points;
 #[cfg(test)]
 mod small_disk;
 pub mod store;

@@ -20,6 +20,7 @@ use crate::desk::Desk;
 use crate::files::Files;
 use crate::journal::simulated::Simulated;
 use crate::journal::{Journal, Options};
+use crate::points::Points;
 use crate::store::Store;
 use crate::{ledger, machine};
 
@@ -72,7 +73,8 @@ impl Workbench {
             machines.insert(id, started.0);
         }
         let files = Files::open(folder.path().join("files"), 1024 * 1024).unwrap();
-        let desk = Desk::new(ledger, machines, files);
+        let points = Points::of(&settings.machines);
+        let desk = Desk::new(ledger, machines, files, points);
         let ada = Person { name: "ada".into(), role: Role::Admin };
         let bench = Self { desk, disk, settings, ada, _mill: mill, closing, _folder: folder };
         bench.ready().await;

@@ -7,6 +7,7 @@
 //! Invariants: only `link` and pretend devices touch the operating system; time reaches a driver
 //! only as an argument; `stop` never refuses and never waits.
 
+pub mod bus;
 pub mod gcode;
 pub mod grbl;
 pub mod link;

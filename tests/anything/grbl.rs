@@ -22,9 +22,7 @@ use std::time::{Duration, Instant};
 
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::Event;
-use headstock_config::machine::{
-    HoldMeans, Live, Machine, OnError, Port, SoftLimits, StopMeans, Units,
-};
+use headstock_config::machine::{HoldMeans, Live, Machine, OnError, Port, StopMeans};
 use headstock_drivers::gcode::Reader;
 use headstock_drivers::grbl::Grbl;
 use headstock_drivers::{Driver, Outbox, Program};
@@ -61,17 +59,13 @@ pub(super) fn machine(choice: u8) -> Machine {
         driver: "grbl".into(),
         port: Port::Sim("grbl".into()),
         baud: if has(5) { 250_000 } else { 115_200 },
-        dtr: true,
-        envelope: None,
-        units: Units::default(),
-        soft_limits: SoftLimits::default(),
         laser: has(0),
         hold: if has(1) { HoldMeans::Door } else { HoldMeans::FeedHold },
         stop: if has(2) { StopMeans::Reset } else { StopMeans::HoldThenReset },
         on_error: [OnError::Stop, OnError::Hold, OnError::Continue]
             [usize::from(choice >> 3 & 3) % 3],
         spinup_s: 2.0,
-        safe_z: -1.0,
+        ..Machine::default()
     }
 }
 

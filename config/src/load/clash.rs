@@ -1,11 +1,13 @@
-//! What no machine says by itself: two machines of one name, or two on one port.
+//! What no machine says by itself: two machines of one name, two on one port, or two devices of
+//! one number on one bus.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::findings::Findings;
 use super::machine::Draft;
-use crate::machine::{Port, UdevMatch};
+use crate::machine::{Machine, Port, UdevMatch};
+use crate::tag::{Line, Source};
 
 /// Two machines with one id.
 pub(super) fn ids(drafts: &[Draft<'_>], findings: &mut Findings) {
@@ -33,9 +35,68 @@ pub(super) fn ports(
     let claims: Vec<(&Draft<'_>, Claim)> =
         drafts.iter().filter_map(|it| Some((it, Claim::of(it.port.as_ref()?, resolve)?))).collect();
     for (index, (draft, claim)) in claims.iter().enumerate() {
-        let earlier = claims[..index].iter().find(|(_, known)| known.meets(claim));
-        if let Some((known, _)) = earlier {
-            report(draft, known, claim, findings);
+        for (known, _) in claims[..index].iter().filter(|(_, known)| known.meets(claim)) {
+            if shares(&draft.machine) && draft.machine.driver == known.machine.driver {
+                on_one_bus(draft, known, findings);
+            } else {
+                report(draft, known, claim, findings);
+                break;
+            }
+        }
+    }
+    pins(drafts, findings);
+}
+
+/// Whether several machines with this driver may be on one port.
+fn shares(machine: &Machine) -> bool {
+    super::bus::keys(&machine.driver).is_some()
+}
+
+/// Two devices on one bus: each has a number of its own there, and all speak at one speed.
+fn on_one_bus(draft: &Draft<'_>, known: &Draft<'_>, findings: &mut Findings) {
+    let (this, that) = (&draft.machine, &known.machine);
+    let other = known.id.as_ref().map_or("another machine".into(), |id| format!("machine `{id}`"));
+    let mut differ = |key: &str, what: String, accepted: &str| {
+        let Some(at) = draft.table.entry(key).map(|it| it.value_at).or(draft.table.at) else {
+            return;
+        };
+        let message = format!("{}{what} {other}", draft.table.whose);
+        let path = draft.table.path_of(key);
+        findings.at(at, "config.bus.clash", &path, message).accepted = Some(accepted.into());
+    };
+    match (this.bus.address, that.bus.address) {
+        (Some(one), Some(other)) if one == other => {
+            differ("address", format!("`address` {one:#04x} is that of"), "an address of its own");
+        }
+        (None, None) if this.bus.unit == that.bus.unit && this.driver != "gpio" => {
+            let unit = this.bus.unit;
+            differ("unit", format!("`unit` {unit} is that of"), "a unit of its own on each bus");
+        }
+        _ => (),
+    }
+    let line = |it: &Machine| (it.baud, it.bus.parity, it.bus.stop_bits);
+    if line(this) != line(that) {
+        let what = "speaks at another speed or parity than".to_owned();
+        differ("baud", what, "the same `baud`, `parity` and `stop_bits` for all on one port");
+    }
+}
+
+/// Two tags on one line of a GPIO chip.
+fn pins(drafts: &[Draft<'_>], findings: &mut Findings) {
+    let mut taken: BTreeMap<(&str, u32), String> = BTreeMap::new();
+    for draft in drafts.iter().filter(|it| !matches!(it.port, Some(Port::Sim(_)))) {
+        for tag in &draft.machine.tags {
+            let Source::Pin(pin) = &tag.source else { continue };
+            let Line { chip, offset, .. } = &pin.line;
+            let name = format!("{}.{}", draft.machine.id, tag.name);
+            if let Some(first) = taken.insert((chip.as_str(), *offset), name.clone()) {
+                let Some(entry) = draft.table.entry("tag") else { continue };
+                let message =
+                    format!("`{name}` is on `{chip}/{offset}`, which `{first}` has taken");
+                let path = draft.table.path_of("tag");
+                let problem = findings.at(entry.at, "config.pin.clash", &path, message);
+                problem.accepted = Some("a line of its own for every tag".into());
+            }
         }
     }
 }
@@ -46,15 +107,22 @@ enum Claim {
     Node(PathBuf),
     /// Every device that these attributes fit.
     Devices(UdevMatch),
+    /// An address on the network.
+    Host(String, u16),
+    /// A pretend bus.
+    Pretend(String),
 }
 
 impl Claim {
-    /// Pretend devices are made for their machine, so nobody else can want them.
+    /// Pretend devices are made for their machine, so nobody else can want them, unless they have
+    /// a label by which machines share them. Pins are claimed one by one.
     fn of(port: &Port, resolve: &dyn Fn(&Path) -> PathBuf) -> Option<Self> {
         match port {
             Port::Path(path) => Some(Self::Node(resolve(path))),
             Port::Udev(udev) => Some(Self::Devices(udev.clone())),
-            Port::Sim(_) => None,
+            Port::Tcp(host, port) => Some(Self::Host(host.to_ascii_lowercase(), *port)),
+            Port::Pins(_) => None,
+            Port::Sim(what) => what.contains('#').then(|| Self::Pretend(what.clone())),
         }
     }
 
@@ -63,6 +131,8 @@ impl Claim {
         match (self, other) {
             (Self::Node(this), Self::Node(that)) => this == that,
             (Self::Devices(this), Self::Devices(that)) => fits(this, that) || fits(that, this),
+            (Self::Host(this, port), Self::Host(that, other)) => this == that && port == other,
+            (Self::Pretend(this), Self::Pretend(that)) => this == that,
             _ => false,
         }
     }

@@ -16,6 +16,11 @@ pub(super) struct Findings {
 }
 
 impl Findings {
+    /// Whether nothing is wrong so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty() && self.more == 0
+    }
+
     /// Adds one, and hands it out so that more can be said about it.
     pub(super) fn add(
         &mut self,

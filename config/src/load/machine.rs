@@ -2,13 +2,16 @@
 
 use toml::de::{DeTable, DeValue};
 
+use super::bus;
 use super::findings::Findings;
 use super::nearest::nearest;
-use super::port::{self, PORT};
+use super::port;
 use super::section::Section;
 use super::sheet::Sheet;
 use super::value::{self, FARTHEST_MM, Read, Wrong};
-use crate::machine::{Envelope, HoldMeans, Machine, OnError, Port, SoftLimits, StopMeans, Units};
+use crate::machine::{
+    Envelope, HoldMeans, Machine, OnError, PinsBy, Port, SoftLimits, StopMeans, Units,
+};
 
 /// Everything a machine may declare.
 pub(super) const MACHINE_KEYS: &[&str] = &[
@@ -28,13 +31,6 @@ pub(super) const MACHINE_KEYS: &[&str] = &[
     "spinup_s",
     "safe_z",
 ];
-
-/// Bits per second where nothing else is said: GRBL's own since 0.9.
-const USUAL_BAUD: u32 = 115_200;
-/// Seconds; small spindles need one to two, and waiting longer costs nothing but time.
-const USUAL_SPINUP_S: f64 = 3.0;
-/// GRBL homes to the top of Z, which is machine zero less the pull-off (1 mm as shipped).
-const USUAL_SAFE_Z: f64 = -1.0;
 
 const ID: &str = "text of at most 32 characters a-z 0-9 - _ that begins with a letter or digit";
 /// A machine while the whole is still being checked.
@@ -62,7 +58,9 @@ pub(super) fn machine<'a>(
         Some(id) => format!("machine `{id}`: "),
         None => format!("machine number {}: ", index + 1),
     };
-    let mut section = Section::new(whose, format!("machine[{index}]"), MACHINE_KEYS);
+    let said = table.get("driver").and_then(|it| it.get_ref().as_str()).unwrap_or_default();
+    let keys = bus::keys(said).unwrap_or(MACHINE_KEYS);
+    let mut section = Section::new(whose, format!("machine[{index}]"), keys);
     section.add(sheet, at, table, findings);
     declared(section, drivers, findings)
 }
@@ -71,17 +69,55 @@ fn declared<'a>(table: Section<'a>, drivers: &[&str], findings: &mut Findings) -
     let id = required(&table, "id", ID, findings, identity);
     let known = format!("one of the drivers: {}", drivers.join(", "));
     let driver = required(&table, "driver", &known, findings, |it| driver(it, drivers));
-    let port = required(&table, "port", PORT, findings, |_| Ok(()));
-    let port = port.and_then(|()| port::port(&table, driver.as_deref(), drivers, findings));
+    let port = port(&table, driver.as_deref(), drivers, findings);
     let named = |it: &DeValue<'_>| value::text(it, 64);
     let name = table.read("name", "text of at most 64 characters", findings, named);
-    let envelope = envelope(&table, findings);
     let machine = Machine {
         id: id.clone().unwrap_or_default(),
         name: name.or(id.clone()).unwrap_or_default(),
-        driver: driver.unwrap_or_default(),
+        driver: driver.clone().unwrap_or_default(),
         port: port.clone().unwrap_or(Port::Sim(String::new())),
-        baud: baud(&table, findings),
+        ..Machine::default()
+    };
+    let machine = match driver.as_deref().filter(|it| bus::keys(it).is_some()) {
+        Some(driver) => on_a_bus(machine, &table, driver, findings),
+        None => moves(machine, &table, findings),
+    };
+    Draft { table, id, port, machine }
+}
+
+/// Where it is plugged in; pins are where the board is.
+fn port(
+    table: &Section<'_>,
+    driver: Option<&str>,
+    drivers: &[&str],
+    findings: &mut Findings,
+) -> Option<Port> {
+    if driver == Some("gpio") && table.entry("port").is_none() {
+        return Some(Port::Pins(PinsBy::default()));
+    }
+    table.missing("port", &port::accepted(driver), findings);
+    port::port(table, driver, drivers, findings)
+}
+
+/// The rest of a device on a bus.
+fn on_a_bus(
+    machine: Machine,
+    table: &Section<'_>,
+    driver: &str,
+    findings: &mut Findings,
+) -> Machine {
+    let (bus, tags) = bus::bus(table, driver, Some(&machine.port), findings);
+    let baud = if table.has("baud") { baud(table, findings) } else { None };
+    // What devices on a serial bus are shipped with more often than not.
+    Machine { bus, tags, baud: baud.unwrap_or(9_600), ..machine }
+}
+
+/// The rest of a machine that moves.
+fn moves(machine: Machine, table: &Section<'_>, findings: &mut Findings) -> Machine {
+    let envelope = envelope(table, findings);
+    Machine {
+        baud: baud(table, findings).unwrap_or(machine.baud),
         dtr: table.flag("dtr", findings).unwrap_or(true),
         envelope,
         units: table.word("units", &UNITS, findings).unwrap_or_default(),
@@ -90,10 +126,10 @@ fn declared<'a>(table: Section<'a>, drivers: &[&str], findings: &mut Findings) -
         hold: table.word("hold", &HOLD, findings).unwrap_or_default(),
         stop: table.word("stop", &STOP, findings).unwrap_or_default(),
         on_error: table.word("on_error", &ON_ERROR, findings).unwrap_or_default(),
-        spinup_s: spinup_s(&table, findings),
-        safe_z: safe_z(&table, envelope, findings),
-    };
-    Draft { table, id, port, machine }
+        spinup_s: spinup_s(table, findings).unwrap_or(machine.spinup_s),
+        safe_z: safe_z(table, envelope, machine.safe_z, findings),
+        ..machine
+    }
 }
 
 const UNITS: [(&str, Units); 2] = [("mm", Units::Mm), ("inch", Units::Inch)];
@@ -127,26 +163,31 @@ fn driver(value: &DeValue<'_>, drivers: &[&str]) -> Read<String> {
     Err(Wrong::Value("is not a driver of this daemon", near.map(value::did_you_mean)))
 }
 
-fn baud(table: &Section<'_>, findings: &mut Findings) -> u32 {
+fn baud(table: &Section<'_>, findings: &mut Findings) -> Option<u32> {
     let baud = table.whole("baud", 300..=12_000_000, "bits per second", findings);
-    baud.and_then(|baud| u32::try_from(baud).ok()).unwrap_or(USUAL_BAUD)
+    baud.and_then(|baud| u32::try_from(baud).ok())
 }
 
-fn spinup_s(table: &Section<'_>, findings: &mut Findings) -> f64 {
-    table.number("spinup_s", 0.0..=120.0, "seconds", findings).unwrap_or(USUAL_SPINUP_S)
+fn spinup_s(table: &Section<'_>, findings: &mut Findings) -> Option<f64> {
+    table.number("spinup_s", 0.0..=120.0, "seconds", findings)
 }
 
 /// Where nothing is said: just below the top, whether the machine calls that 0 or something else.
-fn safe_z(table: &Section<'_>, envelope: Option<Envelope>, findings: &mut Findings) -> f64 {
+fn safe_z(
+    table: &Section<'_>,
+    envelope: Option<Envelope>,
+    usual: f64,
+    findings: &mut Findings,
+) -> f64 {
     let Some(envelope) = envelope else {
         let anywhere = -FARTHEST_MM..=FARTHEST_MM;
         let said = table.number("safe_z", anywhere, "mm in machine coordinates", findings);
-        return said.unwrap_or(USUAL_SAFE_Z);
+        return said.unwrap_or(usual);
     };
     let (bottom, top) = (envelope.min[2], envelope.max[2]);
     let height = "mm in machine coordinates, within the envelope";
     let said = table.number("safe_z", bottom..=top, height, findings);
-    said.unwrap_or((top + USUAL_SAFE_Z).max(bottom))
+    said.unwrap_or((top + usual).max(bottom))
 }
 
 const ENVELOPE: &str = "{ min = [x, y, z], max = [x, y, z] } in mm, each min below its max";
@@ -167,7 +208,7 @@ fn envelope(table: &Section<'_>, findings: &mut Findings) -> Option<Envelope> {
     flat.is_none().then_some(envelope)
 }
 
-fn identity(value: &DeValue<'_>) -> Read<String> {
+pub(super) fn identity(value: &DeValue<'_>) -> Read<String> {
     let id = value::text(value, 32)?;
     let plain = |it: char| it.is_ascii_lowercase() || it.is_ascii_digit();
     if id.starts_with(plain) && id.chars().all(|it| plain(it) || matches!(it, '-' | '_')) {

@@ -1,4 +1,4 @@
-//! `port`: where a machine is plugged in, in its three spellings.
+//! `port`: where a machine is plugged in, in the spellings that its driver takes.
 
 use toml::de::DeValue;
 
@@ -6,10 +6,23 @@ use super::findings::Findings;
 use super::nearest::nearest;
 use super::section::Section;
 use super::value::{self, Read, Wanted, Wrong};
-use crate::machine::{Port, UdevMatch};
+use crate::machine::{PinsBy, Port, UdevMatch};
 
-pub(super) const PORT: &str = "a path such as \"/dev/serial/by-id/...\", \
-    { usb = { vid = \"1a86\", pid = \"7523\", serial = \"...\" } }, or \"sim:grbl\"";
+const SERIAL: &str = "a path such as \"/dev/serial/by-id/...\", \
+    { usb = { vid = \"1a86\", pid = \"7523\", serial = \"...\" } }";
+
+/// What may stand there, for a driver.
+pub(super) fn accepted(driver: Option<&str>) -> String {
+    match driver {
+        Some("modbus-rtu") => {
+            format!("{SERIAL}, \"host:4001\" for RTU over TCP, or \"sim:modbus-rtu\"")
+        }
+        Some("modbus-tcp") => "\"host:502\", or \"sim:modbus-tcp\"".into(),
+        Some("gpio") => "\"cdev\", \"rppal\" or \"sim:gpio\"".into(),
+        Some("i2c") => "a path such as \"/dev/i2c-1\", or \"sim:i2c\"".into(),
+        driver => format!("{SERIAL}, or \"sim:{}\"", driver.unwrap_or("grbl")),
+    }
+}
 
 /// Reads it; a pretend device must speak the machine's own `driver`.
 pub(super) fn port(
@@ -19,24 +32,57 @@ pub(super) fn port(
     findings: &mut Findings,
 ) -> Option<Port> {
     match table.entry("port")?.value {
-        DeValue::Table(_) => udev(table, findings),
-        _ => table.read("port", PORT, findings, |it| path_or_sim(it, driver, drivers)),
+        DeValue::Table(_) if serial(driver) => udev(table, driver, findings),
+        _ => {
+            let accepted = accepted(driver);
+            table.read("port", &accepted, findings, |it| spelled(it, driver, drivers))
+        }
     }
 }
 
-fn path_or_sim(value: &DeValue<'_>, driver: Option<&str>, drivers: &[&str]) -> Read<Port> {
+/// Whether the driver's devices are plugged into serial ports.
+fn serial(driver: Option<&str>) -> bool {
+    !matches!(driver, Some("modbus-tcp" | "gpio" | "i2c"))
+}
+
+fn spelled(value: &DeValue<'_>, driver: Option<&str>, drivers: &[&str]) -> Read<Port> {
     let said = value::text(value, 4095)?;
-    match said.strip_prefix("sim:") {
-        Some(pretend) => sim(pretend, driver, drivers),
-        None if said.starts_with('/') => Ok(Port::Path(said.into())),
-        None => Err(Wrong::Value("is not a port", meant(&said))),
+    if let Some(pretend) = said.strip_prefix("sim:") {
+        return sim(pretend, driver, drivers);
+    }
+    let network = || address(&said).ok_or(Wrong::Value("is not a host with a port", None));
+    match driver {
+        Some("gpio") => match said.as_str() {
+            "cdev" => Ok(Port::Pins(PinsBy::Cdev)),
+            "rppal" => Ok(Port::Pins(PinsBy::Rppal)),
+            _ => Err(Wrong::Value("moves no pins", None)),
+        },
+        Some("modbus-tcp") => network(),
+        _ if said.starts_with('/') => Ok(Port::Path(said.into())),
+        Some("modbus-rtu") if said.contains(':') => network(),
+        _ => Err(Wrong::Value("is not a port", meant(&said, driver))),
+    }
+}
+
+/// `host:502`, `10.0.0.7:502` or `[fd00::7]:502`.
+fn address(said: &str) -> Option<Port> {
+    let (host, port) = said.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '.' | '-' | '_');
+    match bare {
+        Some(six) => six.parse::<std::net::Ipv6Addr>().ok().map(|_| Port::Tcp(six.into(), port)),
+        None => {
+            let named = !host.is_empty() && host.len() < 254 && host.chars().all(plain);
+            named.then(|| Port::Tcp(host.into(), port))
+        }
     }
 }
 
 /// What somebody meant who left out the folder, or forgot what `sim` pretends to be.
-fn meant(said: &str) -> Option<String> {
+fn meant(said: &str, driver: Option<&str>) -> Option<String> {
     if said == "sim" {
-        return Some(value::did_you_mean("sim:grbl"));
+        return Some(value::did_you_mean(format!("sim:{}", driver.unwrap_or("grbl"))));
     }
     let node = said.starts_with("tty") && said.chars().all(|it| it.is_ascii_alphanumeric());
     Some(match node {
@@ -45,7 +91,11 @@ fn meant(said: &str) -> Option<String> {
     })
 }
 
-fn sim(pretend: &str, driver: Option<&str>, drivers: &[&str]) -> Read<Port> {
+fn sim(said: &str, driver: Option<&str>, drivers: &[&str]) -> Read<Port> {
+    let (pretend, label) = said.split_once('#').unwrap_or((said, "one"));
+    if label.is_empty() || !label.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-') {
+        return value::refuse("has a label that is not made of letters and digits");
+    }
     if !drivers.contains(&pretend) {
         let near = nearest(pretend, drivers.iter().copied());
         let hint = near.map(|near| value::did_you_mean(format!("sim:{near}")));
@@ -56,12 +106,12 @@ fn sim(pretend: &str, driver: Option<&str>, drivers: &[&str]) -> Read<Port> {
             let hint = Some(value::did_you_mean(format!("sim:{driver}")));
             Err(Wrong::Value("pretends to be a device that this driver does not speak to", hint))
         }
-        _ => Ok(Port::Sim(pretend.into())),
+        _ => Ok(Port::Sim(said.into())),
     }
 }
 
-fn udev(table: &Section<'_>, findings: &mut Findings) -> Option<Port> {
-    let port = table.table("port", PORT, &["usb"], findings)?;
+fn udev(table: &Section<'_>, driver: Option<&str>, findings: &mut Findings) -> Option<Port> {
+    let port = table.table("port", &accepted(driver), &["usb"], findings)?;
     port.missing("usb", USB, findings);
     let usb = port.table("usb", USB, &["vid", "pid", "serial"], findings)?;
     let digits = "four hexadecimal digits as `lsusb` shows them: \"1a86\"";

@@ -89,12 +89,17 @@ impl<'a> Section<'a> {
         problem.accepted = Some(self.keys.join(", "));
         problem.hint = nearest(&key, self.keys.iter().copied())
             .map(value::did_you_mean)
-            .or_else(|| super::tables::home_of(&key));
+            .or_else(|| super::tables::home_of(&key, &self.path));
     }
 
     /// The path of one of its keys.
     pub(super) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.into() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// Whether there is such a key in tables of this kind.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.keys.contains(&key)
     }
 
     /// What is set for a key.

@@ -20,11 +20,13 @@ pub(super) const TABLES: [(&str, &[&str]); 5] = [
     ("people", &["admins", "maintainers", "operators"]),
 ];
 
-/// Where a key that stands in the wrong table belongs, for a hint.
-pub(super) fn home_of(key: &str) -> Option<String> {
+/// Where a key that stands in the wrong table belongs, for a hint. `path`: where it stands.
+pub(super) fn home_of(key: &str, path: &str) -> Option<String> {
     let home = TABLES.iter().find(|(_, keys)| keys.contains(&key)).map(|(table, _)| *table);
     match home {
         Some(table) => Some(format!("`{key}` belongs under `[{table}]`")),
+        // Machines of another kind have such a key; this one has no use for it.
+        None if path.starts_with("machine[") && !path.contains('.') => None,
         None if MACHINE_KEYS.contains(&key) => Some(format!("`{key}` belongs under `[[machine]]`")),
         None => None,
     }

@@ -8,6 +8,7 @@ use toml::de::{DeArray, DeValue};
 
 use super::nearest::nearest;
 use crate::machine::Xyz;
+use crate::point::Value;
 
 /// No machine of this workshop reaches farther than this from its zero.
 pub(super) const FARTHEST_MM: f64 = 100_000.0;
@@ -85,6 +86,15 @@ pub(super) fn path(value: &DeValue<'_>) -> Read<PathBuf> {
     }
     let home = path.starts_with('~').then(|| "`~` means nothing here: write the path out".into());
     Err(Wrong::Value("is not an absolute path", home))
+}
+
+/// What a point can be set to: a truth value, a number or a text.
+pub(super) fn point(value: &DeValue<'_>) -> Read<Value> {
+    match value {
+        DeValue::Boolean(flag) => Ok(Value::Flag(*flag)),
+        DeValue::String(_) => text(value, 250).map(Value::Text),
+        _ => number(value, &(f64::MIN..=f64::MAX)).map(Value::Number),
+    }
 }
 
 /// One of a few words.

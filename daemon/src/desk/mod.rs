@@ -33,6 +33,7 @@ use crate::authz::{least, may};
 use crate::files::Files;
 use crate::ledger;
 use crate::machine;
+use crate::points::Points;
 
 /// How long a stop waits for a machine to report rest before it says that it has not.
 const REST: Duration = Duration::from_secs(5);
@@ -49,6 +50,7 @@ struct Inner {
     ledger: ledger::Handle,
     machines: BTreeMap<String, machine::Handle>,
     files: Files,
+    points: Points,
     /// What looks at the book before it writes is done one at a time, so that two requests cannot
     /// both find a machine free, a name unused or a file not needed.
     one_at_a_time: tokio::sync::Mutex<()>,
@@ -62,10 +64,11 @@ impl Desk {
         ledger: ledger::Handle,
         machines: BTreeMap<String, machine::Handle>,
         files: Files,
+        points: Points,
     ) -> Self {
         let one_at_a_time = tokio::sync::Mutex::new(());
         let fresh = Mutex::default();
-        Self { inner: Arc::new(Inner { ledger, machines, files, one_at_a_time, fresh }) }
+        Self { inner: Arc::new(Inner { ledger, machines, files, points, one_at_a_time, fresh }) }
     }
 
     /// What has been written, and what is being written.
@@ -75,6 +78,11 @@ impl Desk {
 
     fn machine(&self, id: &str) -> Result<&machine::Handle, Refused> {
         self.inner.machines.get(id).ok_or_else(|| Refused::UnknownMachine(id.to_owned()))
+    }
+
+    /// The latest of everything that devices report.
+    pub fn points(&self) -> &Points {
+        &self.inner.points
     }
 
     /// The stored program files' content.

@@ -18,7 +18,7 @@ async fn a_house_closes_in_time_although_its_disk_does_not_answer() {
     let (ledger, book) = ledger::start(journal, store, state);
     let files = Files::open(folder.path().join("files"), 1024).unwrap();
     let house = House {
-        desk: Desk::new(ledger.clone(), BTreeMap::new(), files),
+        desk: Desk::new(ledger.clone(), BTreeMap::new(), files, crate::points::Points::default()),
         web: ([127, 0, 0, 1], 0).into(),
         ledger,
         tasks: JoinSet::new(),

@@ -105,7 +105,12 @@ async fn a_house_on_a_full_disk(folder: &Path) {
     let (handle, thread) =
         machine::start(mill, driver, ledger.clone(), closing.clone(), None).unwrap();
     let files = Files::open(folder.join("files"), 1024 * 1024).unwrap();
-    let desk = Desk::new(ledger.clone(), [("mill".to_owned(), handle)].into(), files);
+    let desk = Desk::new(
+        ledger.clone(),
+        [("mill".to_owned(), handle)].into(),
+        files,
+        crate::points::Points::default(),
+    );
     let ada = Person { name: "ada".into(), role: Role::Operator };
 
     let mut incoming = desk.begin_upload(&ada, "part.nc").unwrap();

@@ -242,17 +242,7 @@ mod tests {
             name: "mill".into(),
             driver: "grbl".into(),
             port,
-            baud: 115_200,
-            dtr: true,
-            envelope: None,
-            units: Default::default(),
-            soft_limits: Default::default(),
-            laser: false,
-            hold: Default::default(),
-            stop: Default::default(),
-            on_error: Default::default(),
-            spinup_s: 0.0,
-            safe_z: 0.0,
+            ..Machine::default()
         }
     }
 

@@ -66,6 +66,7 @@ pub(super) fn locate(sysfs: &Sysfs, port: &Port, known: Option<&Identity>) -> Re
         Port::Path(path) => at_path(sysfs, path, known),
         Port::Udev(wanted) => by_attributes(sysfs, wanted, known),
         Port::Sim(name) => Err(Why::NoSim(name.clone())),
+        Port::Tcp(..) | Port::Pins(_) => Err(Why::NotSerial),
     }
 }
 

@@ -82,17 +82,10 @@ pub fn machine() -> Machine {
         name: "mill".into(),
         driver: "grbl".into(),
         port: Port::Path(PathBuf::from("/dev/null")),
-        baud: 115_200,
-        dtr: true,
-        envelope: None,
-        units: Units::Mm,
         soft_limits: SoftLimits::Off,
-        laser: false,
-        hold: HoldMeans::FeedHold,
-        stop: StopMeans::HoldThenReset,
-        on_error: OnError::Stop,
         spinup_s: 1.0,
         safe_z: 0.0,
+        ..Machine::default()
     }
 }
 

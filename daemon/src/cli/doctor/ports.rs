@@ -23,6 +23,7 @@ pub(super) fn machines(machines: &[Machine]) -> Vec<Check> {
 fn machine(machine: &Machine, sysfs: &Sysfs) -> Check {
     let name = format!("machine `{}`", machine.id);
     let there: Vec<PathBuf> = match &machine.port {
+        Port::Tcp(..) | Port::Pins(_) => return Check::ok(name, machine.port.to_string()),
         Port::Sim(_) => return Check::ok(name, format!("pretended ({})", machine.port)),
         Port::Path(path) => path.exists().then(|| path.clone()).into_iter().collect(),
         Port::Udev(wanted) => sysfs.find(wanted),

@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use headstock_config::machine::{
-    Envelope, HoldMeans, Mode, OnError, Port, SoftLimits, StopMeans, Units, WorkOffsets,
-};
+use headstock_config::machine::{Envelope, Mode, Port, SoftLimits, Units, WorkOffsets};
 
 use super::*;
 use crate::gcode::Analyzer;
@@ -15,17 +13,7 @@ pub(crate) fn machine() -> Machine {
         name: "Mill".into(),
         driver: "grbl".into(),
         port: Port::Path(PathBuf::from("/dev/ttyUSB0")),
-        baud: 115_200,
-        dtr: true,
-        envelope: None,
-        units: Units::Mm,
-        soft_limits: SoftLimits::Refuse,
-        laser: false,
-        hold: HoldMeans::FeedHold,
-        stop: StopMeans::HoldThenReset,
-        on_error: OnError::Stop,
-        spinup_s: 3.0,
-        safe_z: -1.0,
+        ..Machine::default()
     }
 }
 

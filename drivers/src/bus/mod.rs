@@ -1,0 +1,181 @@
+//! Buses: devices that share a wire, are read again and again, and are told single values.
+//!
+//! ```text
+//!  tags --Dialect::polls--> [ schedule ] --request--> Carrier --> wire
+//!  readings <--Dialect::read-- answer <-------------- Carrier <-- wire
+//! ```
+//!
+//! A [`Dialect`] is pure: it knows which requests read the tags of its machines, and what answers
+//! mean. A [`Carrier`] performs one request at a time and knows nothing of tags. One task of the
+//! house owns both, so that a bus has one voice; what comes next on it is decided in one place
+//! for every kind of bus.
+//!
+//! Invariant: a value is attributed to a tag only by the dialect that made the request, from the
+//! answer to that request. Where an answer might belong to another request, there is none.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use headstock_config::explain::Explain;
+use headstock_config::point::{Quality, Value};
+
+use crate::Refusal;
+use crate::link::OpenError;
+
+/// A tag on a bus: the machine's place among those on the bus, and the tag's among its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Index of the machine on this bus.
+    pub machine: usize,
+    /// Index into `Machine::tags`.
+    pub tag: usize,
+}
+
+/// What a device says about one tag.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// Which tag.
+    pub place: Place,
+    /// What it is now; `None` if there is no telling.
+    pub value: Option<Value>,
+    /// How far that can be believed.
+    pub quality: Quality,
+    /// When it was so: the arrival of the answer, or the moment of an edge.
+    pub at: Instant,
+    /// Why the quality is not good, for people.
+    pub why: Option<String>,
+}
+
+/// A request that is made again and again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Poll<R> {
+    /// Index of the machine that it is made to.
+    pub machine: usize,
+    /// How often.
+    pub period: Duration,
+    /// The request.
+    pub request: R,
+}
+
+/// How a value gets into a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write<R> {
+    /// What is sent, in order.
+    pub requests: Vec<R>,
+    /// What reads it back, where that is possible; [`Dialect::read`] then tells what is there.
+    pub verify: Option<R>,
+    /// What must be read back, as [`Dialect::read`] tells it.
+    pub expected: Value,
+    /// The same write may be sent again when its answer was lost: it sets, it does not toggle.
+    pub repeatable: bool,
+}
+
+/// The language of one kind of bus.
+pub trait Dialect: Send {
+    /// One thing asked of one device.
+    type Request: Clone + Debug + PartialEq + Send;
+    /// What came back.
+    type Answer: Debug + Send;
+
+    /// The requests that together read every tag of every machine on the bus.
+    fn polls(&self) -> Vec<Poll<Self::Request>>;
+
+    /// What an answer says about the tags that the request asks for.
+    fn read(
+        &self,
+        at: Instant,
+        request: &Self::Request,
+        answer: &Self::Answer,
+        out: &mut Vec<Reading>,
+    );
+
+    /// How this value gets into this tag. Refuses what does not fit or lies outside its range.
+    fn write(&self, place: Place, value: &Value) -> Result<Write<Self::Request>, Refusal>;
+
+    /// The tags that a request reads, so that they can be told bad when it fails.
+    fn places(&self, request: &Self::Request) -> Vec<Place>;
+
+    /// How long the bus is busy with a request, device's thinking included.
+    fn cost(&self, request: &Self::Request) -> Duration;
+
+    /// Two requests that together ask for the same, for one that the device will not answer
+    /// because of something in it; `None` if it cannot be halved.
+    fn halves(&self, request: &Self::Request) -> Option<[Self::Request; 2]>;
+}
+
+/// Carries requests to a bus and answers back. Opens nothing before it is told to.
+pub trait Carrier<D: Dialect> {
+    /// Opens the bus. Nothing is switched by it, but for outputs taking their safe state.
+    fn open(&mut self) -> impl Future<Output = Result<(), OpenError>>;
+
+    /// Performs a request. After a fault other than [`Fault::Refused`] whatever may still come
+    /// has been waited out or cut off: it will not be taken for the answer to a later request.
+    /// May be dropped halfway; the next call then does the same.
+    fn perform(
+        &mut self,
+        machine: usize,
+        request: &D::Request,
+    ) -> impl Future<Output = Result<D::Answer, Fault>>;
+
+    /// What devices say without being asked: edges of pins. Never comes back where there is no
+    /// such thing. May be dropped halfway and loses nothing.
+    fn unasked(&mut self) -> impl Future<Output = Result<Vec<Reading>, Fault>>;
+
+    /// Leaves the bus: outputs go to their safe state where the house drives them.
+    fn close(&mut self) -> impl Future<Output = ()>;
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Nothing came in time.
+    #[error("no answer within {0} ms")]
+    Silence(u64),
+    /// What came is not an answer to this: wrong checksum, device or function.
+    #[error("not an answer to what was asked: {0}")]
+    Garbled(String),
+    /// The device answered that it will not; it is alive.
+    #[error("the device refused: {means} ({number})")]
+    Refused {
+        /// The device's own number for it.
+        number: u8,
+        /// What that means.
+        means: &'static str,
+        /// Asking again later may help.
+        later: bool,
+    },
+    /// The link is gone.
+    #[error("the link is lost: {0}")]
+    Lost(String),
+}
+
+impl Explain for Fault {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Silence(_) => "bus.silence",
+            Self::Garbled(_) => "bus.garbled",
+            Self::Refused { .. } => "bus.refused",
+            Self::Lost(_) => "bus.lost",
+        }
+    }
+
+    fn means(&self) -> String {
+        match self {
+            Self::Refused { .. } => "the device is there and will not do this".into(),
+            Self::Lost(_) => "every device on this bus is out of reach; it is opened again".into(),
+            _ => "its points are bad until it answers; other devices on the bus go on".into(),
+        }
+    }
+
+    fn remedy(&self) -> String {
+        match self {
+            Self::Silence(_) => "look at power, wiring, unit number, baud rate and parity".into(),
+            Self::Garbled(_) => {
+                "look at termination, shielding, and for two devices of one number".into()
+            }
+            Self::Refused { .. } => "compare the tags with the device's manual".into(),
+            Self::Lost(_) => "look at the adapter or the network".into(),
+        }
+    }
+}
