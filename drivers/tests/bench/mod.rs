@@ -22,9 +22,7 @@ use std::time::{Duration, Instant};
 
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::Event;
-use headstock_config::machine::{
-    HoldMeans, Machine, Mode, OnError, Port, SoftLimits, StopMeans, Units,
-};
+use headstock_config::machine::{Machine, Mode, Port, SoftLimits};
 use headstock_drivers::gcode::{ProgramLine, Reader};
 use headstock_drivers::grbl::sim::{Controller, Options};
 use headstock_drivers::link::pace::Pace;
