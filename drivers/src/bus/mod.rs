@@ -102,6 +102,13 @@ pub trait Dialect: Send {
     /// Two requests that together ask for the same, for one that the device will not answer
     /// because of something in it; `None` if it cannot be halved.
     fn halves(&self, request: &Self::Request) -> Option<[Self::Request; 2]>;
+
+    /// What tells the machine that the house is alive, for the `count`th time, and how often it
+    /// is sent; `None`: the machine wants no such thing.
+    fn heartbeat(&self, machine: usize, count: u64) -> Option<(Duration, Self::Request)> {
+        let (_, _) = (machine, count);
+        None
+    }
 }
 
 /// Carries requests to a bus and answers back. Opens nothing before it is told to.
@@ -145,6 +152,9 @@ pub enum Fault {
         /// Asking again later may help.
         later: bool,
     },
+    /// Somebody on the way answered that the device does not: a gateway. The link is fine.
+    #[error("{0}")]
+    Away(&'static str),
     /// The link is gone.
     #[error("the link is lost: {0}")]
     Lost(String),
@@ -156,6 +166,7 @@ impl Explain for Fault {
             Self::Silence(_) => "bus.silence",
             Self::Garbled(_) => "bus.garbled",
             Self::Refused { .. } => "bus.refused",
+            Self::Away(_) => "bus.away",
             Self::Lost(_) => "bus.lost",
         }
     }
@@ -170,7 +181,9 @@ impl Explain for Fault {
 
     fn remedy(&self) -> String {
         match self {
-            Self::Silence(_) => "look at power, wiring, unit number, baud rate and parity".into(),
+            Self::Silence(_) | Self::Away(_) => {
+                "look at power, wiring, unit number, baud rate and parity".into()
+            }
             Self::Garbled(_) => {
                 "look at termination, shielding, and for two devices of one number".into()
             }
