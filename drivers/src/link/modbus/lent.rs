@@ -11,7 +11,6 @@
 //! ```
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -23,6 +22,7 @@ use tokio::time::Sleep;
 
 use super::evidence::Evidence;
 use crate::link::{Link, failure};
+use crate::modbus::frame::Mbap;
 
 /// Bytes kept of what came in one exchange: more is no answer.
 const SEEN_MAX: usize = 1_024;
@@ -33,14 +33,14 @@ pub(super) enum Port {
     /// A serial line.
     Serial(Arc<Link>),
     /// A connection.
-    Stream(Arc<TcpStream>, SocketAddr),
+    Stream(Arc<TcpStream>),
 }
 
 impl Port {
     fn poll_read(&self, task: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Serial(link) => link.poll_read(task, buffer),
-            Self::Stream(stream, _) => loop {
+            Self::Stream(stream) => loop {
                 ready!(stream.poll_read_ready(task))?;
                 match stream.try_read(buffer) {
                     Ok(0) => return Poll::Ready(Err(failure::gone())),
@@ -54,7 +54,7 @@ impl Port {
     fn poll_write(&self, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Serial(link) => link.poll_write(task, bytes),
-            Self::Stream(stream, _) => loop {
+            Self::Stream(stream) => loop {
                 ready!(stream.poll_write_ready(task))?;
                 match stream.try_write(bytes) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
@@ -143,6 +143,18 @@ impl Lent {
         exchange.sent.clear();
         exchange.seen.clear();
         exchange.last = None;
+    }
+
+    /// Of what has come, this is the answer.
+    pub(super) fn keep_only(&self, frame: &[u8]) {
+        self.exchange().seen = frame.to_vec();
+    }
+
+    /// This came and answers something that was given up.
+    pub(super) fn drop_stranger(&self, frame: &Mbap) {
+        let number = frame.transaction;
+        self.evidence.verdict(format!("dropped: transaction {number} was given up"));
+        self.exchange().seen.clear();
     }
 
     fn saw(&self, bytes: &[u8]) {
