@@ -289,7 +289,8 @@ mod tests {
             pdu in prop::collection::vec(any::<u8>(), 1..=PDU_MAX),
             more in prop::collection::vec(any::<u8>(), 0..9),
         ) {
-            prop_assert_eq!(opened(&rtu(unit, &pdu)), Some((unit, &pdu[..])));
+            let frame = rtu(unit, &pdu);
+            prop_assert_eq!(opened(&frame), Some((unit, &pdu[..])));
             let frame = Mbap { transaction, unit, pdu };
             let mut bytes = frame.bytes();
             bytes.extend_from_slice(&more);
