@@ -96,6 +96,9 @@ pub enum Ask {
 /// Added to the function code of an answer that is an exception.
 pub const EXCEPTION: u8 = 0x80;
 
+/// The exception of a device that does not know a function.
+pub const ILLEGAL_FUNCTION: u8 = 1;
+
 /// Most coils in a read.
 pub const BITS_MAX: u16 = 2_000;
 /// Most registers in a read.
