@@ -57,7 +57,9 @@ pub fn request(pdu: &[u8]) -> Result<Ask, Exception> {
             Ok(Ask::WriteRegisters { address, values })
         }
         22 => match (both?, word(data, 4)) {
-            ((address, and), Some(or)) if data.len() == 6 => Ok(Ask::MaskWrite { address, and, or }),
+            ((address, and), Some(or)) if data.len() == 6 => {
+                Ok(Ask::MaskWrite { address, and, or })
+            }
             _ => Err(Exception::Value),
         },
         23 => writes_and_reads(both?, data),

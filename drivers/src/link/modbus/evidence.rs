@@ -96,8 +96,13 @@ impl Evidence {
         self.keep(What::Sent(bytes.to_vec()));
     }
 
-    /// These bytes have come.
+    /// These bytes have come. Pieces that follow each other are one line, of the time of the first.
     pub(super) fn received(&self, bytes: &[u8]) {
+        if let Some(Line { what: What::Received(before), .. }) = self.lines_now().back_mut() {
+            let room = PIECE_MAX - before.len().min(PIECE_MAX);
+            before.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            return;
+        }
         self.keep(What::Received(bytes[..bytes.len().min(PIECE_MAX)].to_vec()));
     }
 

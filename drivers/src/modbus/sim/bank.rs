@@ -16,25 +16,25 @@ const HOLE_MAX: u16 = 32;
 
 /// Coils and registers by table and address; a coil is 0 or 1.
 #[derive(Clone, Debug, Default)]
-pub struct Bank {
+pub(super) struct Bank {
     cells: BTreeMap<(Area, u16), u16>,
 }
 
 impl Bank {
     /// Makes room for a value, if there is none yet.
-    pub fn declare(&mut self, register: &Register) {
+    pub(super) fn declare(&mut self, register: &Register) {
         for address in register.address..=register.address.saturating_add(register.width() - 1) {
             self.cells.entry((register.area, address)).or_insert(0);
         }
     }
 
     /// Makes room for one register.
-    pub fn declare_word(&mut self, area: Area, address: u16) {
+    pub(super) fn declare_word(&mut self, area: Area, address: u16) {
         self.cells.entry((area, address)).or_insert(0);
     }
 
     /// Fills the smaller holes, as devices do.
-    pub fn fill_holes(&mut self) {
+    pub(super) fn fill_holes(&mut self) {
         let all: Vec<(Area, u16)> = self.cells.keys().copied().collect();
         for pair in all.windows(2) {
             let [(area, from), (other, to)] = *pair else { continue };
@@ -47,7 +47,7 @@ impl Bank {
     }
 
     /// What is there.
-    pub fn get(&self, area: Area, address: u16, count: u16) -> Result<Vec<u16>, Exception> {
+    pub(super) fn get(&self, area: Area, address: u16, count: u16) -> Result<Vec<u16>, Exception> {
         (0..count)
             .map(|more| self.cells.get(&(area, address.wrapping_add(more))).copied())
             .collect::<Option<_>>()
@@ -55,7 +55,12 @@ impl Bank {
     }
 
     /// Puts something there; nothing is changed if not all of it exists.
-    pub fn put(&mut self, area: Area, address: u16, values: &[u16]) -> Result<(), Exception> {
+    pub(super) fn put(
+        &mut self,
+        area: Area,
+        address: u16,
+        values: &[u16],
+    ) -> Result<(), Exception> {
         self.get(area, address, u16::try_from(values.len()).unwrap_or(u16::MAX))?;
         for (place, value) in (address..).zip(values) {
             self.cells.insert((area, place), *value);
@@ -64,7 +69,7 @@ impl Bank {
     }
 
     /// Carries out a request.
-    pub fn carry_out(&mut self, ask: &Ask) -> Result<Answer, Exception> {
+    pub(super) fn carry_out(&mut self, ask: &Ask) -> Result<Answer, Exception> {
         let words = |bits: &[bool]| bits.iter().map(|it| u16::from(*it)).collect::<Vec<_>>();
         let bits = |words: Vec<u16>| Answer::Bits(words.iter().map(|it| *it != 0).collect());
         match ask {
@@ -79,9 +84,7 @@ impl Bank {
                 self.get(Area::Input, *address, *count).map(Answer::Words)
             }
             Ask::WriteCoil { address, on } => self.write(Area::Coil, *address, &words(&[*on])),
-            Ask::WriteCoils { address, values } => {
-                self.write(Area::Coil, *address, &words(values))
-            }
+            Ask::WriteCoils { address, values } => self.write(Area::Coil, *address, &words(values)),
             Ask::WriteRegister { address, value } => self.write(Area::Holding, *address, &[*value]),
             Ask::WriteRegisters { address, values } => self.write(Area::Holding, *address, values),
             Ask::MaskWrite { address, and, or } => {
@@ -106,7 +109,7 @@ impl Bank {
     }
 
     /// Puts words where a tag is found; for one bit of a register the others stay.
-    pub fn set(&mut self, register: &Register, words: &[u16]) {
+    pub(super) fn set(&mut self, register: &Register, words: &[u16]) {
         if register.kind == Kind::Bit
             && let (Some(cell), Some(word)) =
                 (self.cells.get_mut(&(register.area, register.address)), words.first())

@@ -68,18 +68,17 @@ impl Device {
             bank.get(area, address, 1).ok().map(|words| words[0].to_be_bytes())
         };
         let said = match *pdu {
-            [1, 3, parameter, _, _] => {
-                read(&self.bank, Area::Input, 0x0100 + u16::from(parameter))
-                    .map(|[high, low]| vec![1, 3, parameter, high, low])
-            }
+            [1, 3, parameter, _, _] => read(&self.bank, Area::Input, 0x0100 + u16::from(parameter))
+                .map(|[high, low]| vec![1, 3, parameter, high, low]),
             [3, 1, control] => {
                 // Told at once what it has been told to do.
                 self.bank.put(Area::Holding, 0x0300, &[u16::from(control)]).ok();
                 self.advance(self.at);
                 read(&self.bank, Area::Input, 0x0300).map(|[_, flags]| vec![3, 1, flags])
             }
-            [4, 3, 0, _, _] => read(&self.bank, Area::Holding, 0x0500)
-                .map(|[high, low]| vec![4, 3, 0, high, low]),
+            [4, 3, 0, _, _] => {
+                read(&self.bank, Area::Holding, 0x0500).map(|[high, low]| vec![4, 3, 0, high, low])
+            }
             [4, 3, index, _, _] => read(&self.bank, Area::Input, u16::from(index))
                 .map(|[high, low]| vec![4, 3, index, high, low]),
             [5, 2, high, low] => self

@@ -80,7 +80,7 @@ impl Fault {
     }
 
     /// Whether it is so now, with this unit.
-    pub fn holds(&self, now: Duration, unit: u8) -> bool {
+    pub(super) fn holds(&self, now: Duration, unit: u8) -> bool {
         let over = self.lasts.and_then(|lasts| self.after.checked_add(lasts));
         self.unit.is_none_or(|it| it == unit)
             && self.after <= now
@@ -157,11 +157,14 @@ mod tests {
         for (text, fault) in [
             ("late", late),
             ("late@0.25", late.share(0.25)),
-            ("dead:7@2s+5s", Fault {
-                after: second * 2,
-                lasts: Some(second * 5),
-                ..Fault::new(What::Dead).of(7)
-            }),
+            (
+                "dead:7@2s+5s",
+                Fault {
+                    after: second * 2,
+                    lasts: Some(second * 5),
+                    ..Fault::new(What::Dead).of(7)
+                },
+            ),
             ("wrong-unit+0.5s", Fault { lasts: Some(second / 2), ..Fault::new(What::WrongUnit) }),
         ] {
             assert_eq!(text.parse(), Ok(fault), "{text}");

@@ -192,7 +192,7 @@ impl Line {
         let bytes: Vec<u8> = self.out.iter().take(due).map(|(_, byte)| *byte).collect();
         // What nobody reads is lost: a wire does not keep anything either.
         if !bytes.is_empty() {
-            plug.master.write(&bytes).ok();
+            plug.master.write_all(&bytes).ok();
             self.out.drain(..due);
         }
     }

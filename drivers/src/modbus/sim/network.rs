@@ -99,7 +99,11 @@ impl Host {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
             Err(_) => return Err(Gone),
         }
-        if rtu { self.rtu(devices) } else { self.tcp(devices)? }
+        if rtu {
+            self.rtu(devices)
+        } else {
+            self.tcp(devices)?
+        }
         if CAME_MAX < self.came.len() {
             return Err(Gone);
         }
@@ -131,7 +135,8 @@ impl Host {
                         Some((0, pdu)) => locked(devices).all_asked(pdu),
                         Some((unit, pdu)) => {
                             let said = locked(devices).asked(unit, pdu, false);
-                            self.out.extend(said.map(|said| (Instant::now() + said.after, said.rtu())));
+                            self.out
+                                .extend(said.map(|said| (Instant::now() + said.after, said.rtu())));
                         }
                         None => self.came.clear(),
                     }
