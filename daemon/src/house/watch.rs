@@ -1,5 +1,6 @@
 //! What the house does by itself while it is open: hold everything when it cannot keep its book,
-//! let queued jobs follow finished ones, and tell the service manager that it is alive.
+//! let queued jobs follow finished ones, make old points stale, and tell the service manager that
+//! it is alive.
 
 use std::time::Duration;
 
@@ -31,6 +32,11 @@ pub(super) fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Desk, closing: &Ca
     tasks.spawn(async move {
         closing_b.run_until_cancelled(follow_up(desk_b)).await;
         "the dispatcher"
+    });
+    let (points, closing_c) = (desk.points().clone(), closing.clone());
+    tasks.spawn(async move {
+        closing_c.run_until_cancelled(points.grow_old()).await;
+        "the ager of the points"
     });
 }
 

@@ -1,13 +1,25 @@
 //! Points: the latest of every value that any device reports.
 //!
 //! ```text
-//!  machine tasks --report--> [ latest, by number ] --follow--> rules, alarms, feeds
+//!  machine tasks --report--> [ board: latest, by number ] --changes--> followers: rules, alarms, feeds
+//!                                  ^
+//!                      the ager: good -> stale at its age limit
 //! ```
 //!
 //! Reporting never waits for anybody who looks on: a follower that is behind is told which points
-//! changed and reads the latest of each.
+//! changed and what each has been meanwhile (see [`Follower`]).
+//!
+//! Invariants: a value that is older than its point's age limit is shown as stale by everything
+//! here, whether or not the ager has come by; what is told to a follower is told under the lock
+//! under which it became the latest, so that no follower sees an older state last.
 
-use std::collections::BTreeMap;
+mod age;
+mod cell;
+mod follower;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +27,9 @@ use headstock_config::machine::Machine;
 use headstock_config::moment;
 use headstock_config::point::{Point, Quality, Value};
 
+use self::age::Ages;
+use self::cell::{Cell, Moment};
+pub use self::follower::{Change, Follower, STEPS, Step};
 use crate::clock::now_ms;
 
 /// A point's number. Numbers are given when the house opens and mean nothing outside it.
@@ -30,7 +45,7 @@ pub struct Declared {
     pub unit: String,
     /// A person may set it.
     pub writable: bool,
-    /// Older than this it is stale.
+    /// As old as this it is stale; zero: it never is.
     pub age_limit: Duration,
     /// A change that is not larger is not passed on to followers.
     pub deadband: f64,
@@ -76,7 +91,16 @@ pub struct Points {
 struct Inner {
     declared: Vec<Declared>,
     numbers: BTreeMap<String, PointId>,
-    latest: Mutex<Vec<Latest>>,
+    board: Mutex<Board>,
+    /// Calls the ager when there is an earlier deadline than the one that it waits for.
+    sooner: tokio::sync::Notify,
+}
+
+/// What changes. Locked for as long as it takes to note a few values, never for longer.
+#[derive(Default)]
+struct Board {
+    cells: Vec<Cell>,
+    ages: Ages,
 }
 
 impl Points {
@@ -86,8 +110,9 @@ impl Points {
         for (number, point) in (0..).zip(&declared) {
             numbers.entry(point.name.clone()).or_insert(PointId(number));
         }
-        let latest = Mutex::new(vec![Latest::default(); declared.len()]);
-        Self { inner: Arc::new(Inner { declared, numbers, latest }) }
+        let cells = declared.iter().map(|_| Cell::default()).collect();
+        let board = Mutex::new(Board { cells, ages: Ages::default() });
+        Self { inner: Arc::new(Inner { declared, numbers, board, ..Inner::default() }) }
     }
 
     /// The points of these machines.
@@ -109,46 +134,111 @@ impl Points {
         self.inner.numbers.get(name).copied()
     }
 
-    fn latest(&self) -> MutexGuard<'_, Vec<Latest>> {
-        self.inner.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A point as it was declared.
+    pub fn declared(&self, id: PointId) -> Option<&Declared> {
+        self.inner.declared.get(id.0 as usize)
+    }
+
+    /// The numbers of all points, in the order of their names.
+    pub fn ids(&self) -> impl Iterator<Item = PointId> + '_ {
+        self.inner.numbers.values().copied()
+    }
+
+    /// The numbers of the points whose name begins so, in the order of their names.
+    pub fn beginning<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = PointId> + 'a {
+        let from = self.inner.numbers.range(prefix.to_owned()..);
+        from.take_while(move |(name, _)| name.starts_with(prefix)).map(|(_, id)| *id)
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.inner.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in what a device has said. Never waits for a reader.
     pub fn report(&self, news: impl IntoIterator<Item = News>) {
-        let mut latest = self.latest();
+        self.report_at(Moment { now: Instant::now(), now_ms: now_ms() }, news);
+    }
+
+    fn report_at(&self, moment: Moment, news: impl IntoIterator<Item = News>) {
+        let mut board = self.board();
+        let Board { cells, ages } = &mut *board;
+        let mut sooner = false;
         for it in news {
-            let Some(point) = latest.get_mut(it.id.0 as usize) else { continue };
-            if it.value.is_some() {
-                point.value = it.value;
-                point.seen = Some(it.at);
-                let ago = u64::try_from(it.at.elapsed().as_millis()).unwrap_or(0);
-                point.at_ms = Some(now_ms().saturating_sub(ago));
+            let number = it.id.0;
+            let declared = self.inner.declared.get(number as usize);
+            let (Some(declared), Some(cell)) = (declared, cells.get_mut(number as usize)) else {
+                continue;
+            };
+            if let Some(step) = cell.hear(declared, moment, it) {
+                cell.tell(PointId(number), &step);
             }
-            point.quality = it.quality;
-            point.why = it.why;
+            if let Some(deadline) = cell.deadline(declared) {
+                sooner |= ages.wait_for(number, deadline);
+            }
+        }
+        drop(board);
+        if sooner {
+            self.inner.sooner.notify_one();
         }
     }
 
-    /// The latest of a point, stale if it is older than its limit.
+    /// Makes stale what has reached its age limit; the moment to look again, if there is one.
+    fn age_at(&self, now: Instant) -> Option<Instant> {
+        let mut board = self.board();
+        let Board { cells, ages } = &mut *board;
+        while let Some(number) = ages.due(now) {
+            let declared = &self.inner.declared[number as usize];
+            let cell = &mut cells[number as usize];
+            if let Some(step) = cell.age(declared, now) {
+                cell.tell(PointId(number), &step);
+            }
+            if let Some(deadline) = cell.deadline(declared) {
+                ages.wait_for(number, deadline);
+            }
+        }
+        ages.next()
+    }
+
+    /// Makes points stale at their age limits, so that followers hear of it. Never ends.
+    pub async fn grow_old(self) {
+        loop {
+            let next = self.age_at(Instant::now());
+            let sooner = self.inner.sooner.notified();
+            match next {
+                Some(next) => drop(tokio::time::timeout_at(next.into(), sooner).await),
+                None => sooner.await,
+            }
+        }
+    }
+
+    /// Follows these points. What is said from now on is not missed, and each of them is pending
+    /// at first as it is now. Numbers of no point are passed over.
+    pub fn follow(&self, ids: impl IntoIterator<Item = PointId>) -> Follower {
+        let ids: BTreeSet<PointId> = ids.into_iter().collect();
+        let ids = ids.into_iter().filter(|id| self.declared(*id).is_some()).collect();
+        Follower::new(self.clone(), ids)
+    }
+
+    /// The latest of a point, stale if it has reached its limit.
     pub fn now(&self, id: PointId) -> Latest {
-        let point = self.latest().get(id.0 as usize).cloned().unwrap_or_default();
-        let limit = self.inner.declared.get(id.0 as usize).map(|it| it.age_limit);
-        aged(point, limit.unwrap_or_default())
+        let Some(declared) = self.declared(id) else { return Latest::default() };
+        let latest = self.board().cells[id.0 as usize].latest().clone();
+        cell::aged(latest, declared.age_limit, Instant::now())
     }
 
     /// One point, for the doors.
     pub fn one(&self, name: &str) -> Option<Point> {
-        let id = self.id(name)?;
-        Some(self.shown(id, self.now(id)))
+        Some(self.shown(self.id(name)?))
     }
 
     /// All points in the order of their names, for the doors.
     pub fn all(&self) -> Vec<Point> {
-        self.inner.numbers.values().map(|id| self.shown(*id, self.now(*id))).collect()
+        self.ids().map(|id| self.shown(id)).collect()
     }
 
-    fn shown(&self, id: PointId, latest: Latest) -> Point {
-        let declared = &self.inner.declared[id.0 as usize];
+    /// A point, for the doors. The number must be one of these points.
+    fn shown(&self, id: PointId) -> Point {
+        let (declared, latest) = (&self.inner.declared[id.0 as usize], self.now(id));
         Point {
             name: declared.name.clone(),
             value: latest.value,
@@ -160,13 +250,4 @@ impl Points {
             why: latest.why,
         }
     }
-}
-
-fn aged(mut point: Latest, limit: Duration) -> Latest {
-    let age = point.seen.map(|seen| seen.elapsed());
-    if point.quality.believable() && age.is_some_and(|age| limit < age) {
-        point.quality = Quality::Stale;
-        point.why = age.map(|age| format!("not heard for {:.1} s", age.as_secs_f64()));
-    }
-    point
 }
