@@ -17,7 +17,10 @@ use std::time::{Duration, Instant};
 use headstock_config::point::{Quality, Value};
 
 use super::follower::{Ear, Step};
+use super::ring::Ring;
+use super::sum::Sum;
 use super::{Declared, Latest, News, PointId};
+use crate::clock::now_ms;
 
 /// After so long even a value that has not changed is told.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
@@ -32,6 +35,25 @@ pub(super) struct Moment {
     pub(super) now_ms: u64,
 }
 
+impl Moment {
+    /// This moment.
+    pub(super) fn now() -> Self {
+        Self { now: Instant::now(), now_ms: now_ms() }
+    }
+}
+
+/// Milliseconds of a minute.
+pub(super) const MINUTE: u64 = 60_000;
+
+/// What is to be told of a point.
+pub(super) struct Told {
+    pub(super) step: Step,
+    /// Milliseconds since 1970 of the same.
+    at_ms: u64,
+    /// The device said a value; otherwise only the quality is news.
+    spoke: bool,
+}
+
 /// One point on the board.
 #[derive(Default)]
 pub(super) struct Cell {
@@ -40,6 +62,10 @@ pub(super) struct Cell {
     told: Option<(Option<Value>, Quality, Instant)>,
     /// Who wants to be told.
     ears: Vec<Arc<Ear>>,
+    /// What has been told lately.
+    ring: Ring,
+    /// What has been told in the minute that is under way.
+    minute: Option<(u64, Sum)>,
 }
 
 impl Cell {
@@ -49,7 +75,7 @@ impl Cell {
     }
 
     /// Takes in what a device has said; what is to be told of it, if anything.
-    pub(super) fn hear(&mut self, declared: &Declared, moment: Moment, news: News) -> Option<Step> {
+    pub(super) fn hear(&mut self, declared: &Declared, moment: Moment, news: News) -> Option<Told> {
         let News { value, mut quality, at, mut why, .. } = news;
         let value = match value {
             Some(Value::Number(number)) if !number.is_finite() => {
@@ -72,14 +98,26 @@ impl Cell {
         (self.latest.quality, self.latest.why) = (quality, why);
         let latest = std::mem::take(&mut self.latest);
         self.latest = aged(latest, declared.age_limit, moment.now);
-        self.worth_telling(declared, moment.now, spoke).then(|| self.step(at, moment.now))
+        let worth = self.worth_telling(declared, moment.now, spoke);
+        let at = if spoke { at } else { moment.now };
+        worth.then(|| Told {
+            spoke,
+            at_ms: self.at_ms(moment, spoke),
+            step: self.step(at, moment.now),
+        })
     }
 
     /// Makes it stale if it has reached its limit; what is to be told of that.
-    pub(super) fn age(&mut self, declared: &Declared, now: Instant) -> Option<Step> {
+    pub(super) fn age(&mut self, declared: &Declared, moment: Moment) -> Option<Told> {
+        let Moment { now, now_ms } = moment;
         let latest = std::mem::take(&mut self.latest);
         self.latest = aged(latest, declared.age_limit, now);
-        self.worth_telling(declared, now, false).then(|| self.step(now, now))
+        let worth = self.worth_telling(declared, now, false);
+        worth.then(|| Told { spoke: false, at_ms: now_ms, step: self.step(now, now) })
+    }
+
+    fn at_ms(&self, moment: Moment, spoke: bool) -> u64 {
+        self.latest.at_ms.filter(|_| spoke).unwrap_or(moment.now_ms)
     }
 
     fn worth_telling(&self, declared: &Declared, now: Instant, spoke: bool) -> bool {
@@ -101,11 +139,34 @@ impl Cell {
         self.latest.seen.filter(|_| ages)?.checked_add(declared.age_limit)
     }
 
-    /// Tells everybody who follows.
-    pub(super) fn tell(&self, id: PointId, step: &Step) {
+    /// Tells everybody who follows, and keeps it; at most `share` of these. The minute before, if
+    /// this is the first of another.
+    pub(super) fn tell(&mut self, id: PointId, told: Told, share: usize) -> Option<(u64, Sum)> {
+        let Told { step: Step { value, quality, .. }, at_ms, spoke } = &told;
+        let value = value.as_ref().filter(|_| *spoke);
+        self.ring.add(*at_ms, value, *quality, share);
+        let over = self.end_minute(|minute| minute != at_ms / MINUTE);
+        let (_, sum) = self.minute.get_or_insert_with(|| (at_ms / MINUTE, Sum::default()));
+        sum.add(value.cloned(), *quality);
         for ear in &self.ears {
-            ear.tell(id, step.clone(), 1);
+            ear.tell(id, told.step.clone(), 1);
         }
+        over
+    }
+
+    /// Takes out the minute that is under way, if it is one of these.
+    pub(super) fn end_minute(&mut self, of: impl FnOnce(u64) -> bool) -> Option<(u64, Sum)> {
+        self.minute.take_if(|(minute, _)| of(*minute))
+    }
+
+    /// What has been told lately.
+    pub(super) fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// The minute that is under way.
+    pub(super) fn minute(&self) -> Option<&(u64, Sum)> {
+        self.minute.as_ref()
     }
 
     /// Somebody follows from now on, and is told how it is.

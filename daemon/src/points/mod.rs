@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  machine tasks --report--> [ board: latest, by number ] --changes--> followers: rules, alarms, feeds
-//!                                  ^
-//!                      the ager: good -> stale at its age limit
+//!                                  ^            |
+//!    the ager: good -> stale at its age limit   +--> rings in memory --> minutes on disk
 //! ```
 //!
 //! Reporting never waits for anybody who looks on: a follower that is behind is told which points
@@ -16,20 +16,31 @@
 mod age;
 mod cell;
 mod follower;
+mod history;
+mod house;
+mod keeper;
+pub mod live;
+pub mod minutes;
+mod ring;
+mod sum;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use headstock_config::machine::Machine;
 use headstock_config::moment;
 use headstock_config::point::{Point, Quality, Value};
+use headstock_config::settings;
 
 use self::age::Ages;
-use self::cell::{Cell, Moment};
+use self::cell::{Cell, Moment, Told};
 pub use self::follower::{Change, Follower, STEPS, Step};
+pub use self::history::SPANS;
+pub use self::keeper::Keeper;
+use self::minutes::{Minute, Shelf};
 use crate::clock::now_ms;
 
 /// A point's number. Numbers are given when the house opens and mean nothing outside it.
@@ -94,6 +105,12 @@ struct Inner {
     board: Mutex<Board>,
     /// Calls the ager when there is an earlier deadline than the one that it waits for.
     sooner: tokio::sync::Notify,
+    /// The minutes on disk, as soon as the keeper has opened them.
+    shelf: OnceLock<Shelf>,
+    /// Changes of each point that are kept in memory.
+    share: usize,
+    /// Nothing of before is in memory. Milliseconds since 1970.
+    opened_ms: u64,
 }
 
 /// What changes. Locked for as long as it takes to note a few values, never for longer.
@@ -101,32 +118,53 @@ struct Inner {
 struct Board {
     cells: Vec<Cell>,
     ages: Ages,
+    /// Minutes that are over and not yet written, in the order in which they ended.
+    over: Vec<Minute>,
+    tally: Tally,
 }
+
+/// What has come of everything that was reported since the house opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Changes that were told to followers and kept in memory.
+    pub changes: u64,
+    /// Minutes of points that were written to disk.
+    pub minutes_written: u64,
+    /// Minutes of points that could not be.
+    pub minutes_lost: u64,
+}
+
+/// Minutes that wait to be written, for each point and at least: the keeper comes by every few
+/// seconds, so more mean that it is stuck or that the clock jumps all the time.
+const WAITING: (usize, usize) = (8, 1024);
 
 impl Points {
     /// Points of which nothing has been said. Of two with one name the first is kept.
     pub fn new(declared: Vec<Declared>) -> Self {
+        Self::within(declared, settings::Points::default().memory_bytes)
+    }
+
+    /// The same, with a history in memory of so many bytes altogether.
+    pub fn within(declared: Vec<Declared>, memory_bytes: u64) -> Self {
         let mut numbers = BTreeMap::new();
         for (number, point) in (0..).zip(&declared) {
             numbers.entry(point.name.clone()).or_insert(PointId(number));
         }
         let cells = declared.iter().map(|_| Cell::default()).collect();
-        let board = Mutex::new(Board { cells, ages: Ages::default() });
-        Self { inner: Arc::new(Inner { declared, numbers, board, ..Inner::default() }) }
+        let board = Mutex::new(Board { cells, ..Board::default() });
+        let (share, opened_ms) = (history::share(memory_bytes, declared.len()), now_ms());
+        let inner = Inner { declared, numbers, board, share, opened_ms, ..Inner::default() };
+        Self { inner: Arc::new(inner) }
     }
 
-    /// The points of these machines.
+    /// The points of these machines, and of the house.
     pub fn of(machines: &[Machine]) -> Self {
-        let tags = machines.iter().flat_map(|machine| {
-            machine.tags.iter().map(|tag| Declared {
-                name: format!("{}.{}", machine.id, tag.name),
-                unit: tag.unit.clone(),
-                writable: tag.write,
-                age_limit: Duration::from_millis(tag.age_limit_ms),
-                deadband: tag.deadband,
-            })
-        });
-        Self::new(tags.collect())
+        Self::new(declared(machines))
+    }
+
+    /// The points of a house.
+    pub fn of_house(settings: &settings::Settings) -> Self {
+        Self::within(declared(&settings.machines), settings.points.memory_bytes)
     }
 
     /// The number of the point with this name.
@@ -156,12 +194,12 @@ impl Points {
 
     /// Takes in what a device has said. Never waits for a reader.
     pub fn report(&self, news: impl IntoIterator<Item = News>) {
-        self.report_at(Moment { now: Instant::now(), now_ms: now_ms() }, news);
+        self.report_at(Moment::now(), news);
     }
 
     fn report_at(&self, moment: Moment, news: impl IntoIterator<Item = News>) {
         let mut board = self.board();
-        let Board { cells, ages } = &mut *board;
+        let Board { cells, ages, over, tally } = &mut *board;
         let mut sooner = false;
         for it in news {
             let number = it.id.0;
@@ -169,8 +207,8 @@ impl Points {
             let (Some(declared), Some(cell)) = (declared, cells.get_mut(number as usize)) else {
                 continue;
             };
-            if let Some(step) = cell.hear(declared, moment, it) {
-                cell.tell(PointId(number), &step);
+            if let Some(told) = cell.hear(declared, moment, it) {
+                self.tell(cell, number, told, (over, tally));
             }
             if let Some(deadline) = cell.deadline(declared) {
                 sooner |= ages.wait_for(number, deadline);
@@ -182,15 +220,39 @@ impl Points {
         }
     }
 
+    fn tell(
+        &self,
+        cell: &mut Cell,
+        number: u32,
+        told: Told,
+        (over, tally): (&mut Vec<Minute>, &mut Tally),
+    ) {
+        tally.changes += 1;
+        let Some((minute, sum)) = cell.tell(PointId(number), told, self.inner.share) else {
+            return;
+        };
+        let (each, least) = WAITING;
+        if over.len() < least.max(each * self.inner.declared.len()) {
+            over.push((number, minute, sum));
+        } else {
+            tally.minutes_lost += 1;
+        }
+    }
+
+    /// What has come of everything so far.
+    pub fn tally(&self) -> Tally {
+        self.board().tally
+    }
+
     /// Makes stale what has reached its age limit; the moment to look again, if there is one.
-    fn age_at(&self, now: Instant) -> Option<Instant> {
+    fn age_at(&self, moment: Moment) -> Option<Instant> {
         let mut board = self.board();
-        let Board { cells, ages } = &mut *board;
-        while let Some(number) = ages.due(now) {
+        let Board { cells, ages, over, tally } = &mut *board;
+        while let Some(number) = ages.due(moment.now) {
             let declared = &self.inner.declared[number as usize];
             let cell = &mut cells[number as usize];
-            if let Some(step) = cell.age(declared, now) {
-                cell.tell(PointId(number), &step);
+            if let Some(told) = cell.age(declared, moment) {
+                self.tell(cell, number, told, (over, tally));
             }
             if let Some(deadline) = cell.deadline(declared) {
                 ages.wait_for(number, deadline);
@@ -202,7 +264,7 @@ impl Points {
     /// Makes points stale at their age limits, so that followers hear of it. Never ends.
     pub async fn grow_old(self) {
         loop {
-            let next = self.age_at(Instant::now());
+            let next = self.age_at(Moment::now());
             let sooner = self.inner.sooner.notified();
             match next {
                 Some(next) => drop(tokio::time::timeout_at(next.into(), sooner).await),
@@ -250,4 +312,19 @@ impl Points {
             why: latest.why,
         }
     }
+}
+
+/// What is declared by these machines, and what every house has.
+fn declared(machines: &[Machine]) -> Vec<Declared> {
+    let tags = machines.iter().flat_map(|machine| {
+        machine.tags.iter().map(|tag| Declared {
+            name: format!("{}.{}", machine.id, tag.name),
+            unit: tag.unit.clone(),
+            writable: tag.write,
+            age_limit: Duration::from_millis(tag.age_limit_ms),
+            deadband: tag.deadband,
+        })
+    });
+    let live = machines.iter().flat_map(live::declared);
+    tags.chain(live).chain(house::declared()).collect()
 }

@@ -104,12 +104,12 @@ fn what_is_not_heard_becomes_stale_without_anybody_asking() {
     let (mut follower, now) = (points.follow([id]), Instant::now());
     follower.take();
     points.report_at(moment(now), [good(id, Number(1.0), now)]);
-    assert_eq!(points.age_at(now), Some(now + LIMIT));
+    assert_eq!(points.age_at(moment(now)), Some(now + LIMIT));
     let later = now + LIMIT / 2;
     points.report_at(moment(later), [good(id, Number(1.0), later)]);
-    assert_eq!(points.age_at(now + LIMIT), Some(later + LIMIT), "it was heard meanwhile");
+    assert_eq!(points.age_at(moment(now + LIMIT)), Some(later + LIMIT), "it was heard meanwhile");
     assert_eq!(follower.take()[0].last().quality, Quality::Good);
-    assert_eq!(points.age_at(later + LIMIT), None);
+    assert_eq!(points.age_at(moment(later + LIMIT)), None);
     let changes = follower.take();
     assert_eq!(changes[0].last().quality, Quality::Stale);
     assert_eq!(changes[0].last().value, Some(Number(1.0)));
