@@ -11,6 +11,7 @@ pub mod bus;
 pub mod gcode;
 pub mod grbl;
 pub mod link;
+pub mod modbus;
 pub mod registry;
 
 use std::collections::VecDeque;

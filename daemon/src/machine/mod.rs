@@ -16,6 +16,7 @@
 //!
 //! Channels never leave this module: the house reaches a machine by its [`Handle`].
 
+pub mod bus;
 mod lane;
 mod program;
 mod task;
