@@ -12,6 +12,7 @@ pub mod gcode;
 pub mod grbl;
 pub mod link;
 pub mod registry;
+pub mod stops;
 
 use std::collections::VecDeque;
 use std::time::Instant;
