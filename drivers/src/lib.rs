@@ -13,6 +13,7 @@ pub mod grbl;
 pub mod link;
 pub mod modbus;
 pub mod registry;
+pub mod stops;
 
 use std::collections::VecDeque;
 use std::time::Instant;
