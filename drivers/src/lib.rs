@@ -9,6 +9,7 @@
 
 pub mod bus;
 pub mod gcode;
+pub mod gpio;
 pub mod grbl;
 pub mod link;
 pub mod modbus;

@@ -92,6 +92,17 @@ pub const DRIVERS: &[Kind] = &[
     },
     Kind { name: "modbus-rtu", how: How::Bus { bus: BusKind::Modbus, pretend: nobody_pretends } },
     Kind { name: "modbus-tcp", how: How::Bus { bus: BusKind::Modbus, pretend: nobody_pretends } },
+    Kind {
+        name: "gpio",
+        how: How::Bus {
+            bus: BusKind::Pins,
+            pretend: |link, _, _| {
+                let path = link.with_extension("pins");
+                let board = crate::gpio::sim::Board::open(&path)?;
+                Ok((Port::Path(path), Box::new(board)))
+            },
+        },
+    },
 ];
 
 /// For buses without a pretend device.
