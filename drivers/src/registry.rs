@@ -99,6 +99,17 @@ pub const DRIVERS: &[Kind] = &[
         name: "modbus-tcp",
         how: How::Bus { bus: BusKind::Modbus, pretend: modbus::sim::pretend_network },
     },
+    Kind {
+        name: "gpio",
+        how: How::Bus {
+            bus: BusKind::Pins,
+            pretend: |link, _, _| {
+                let path = link.with_extension("pins");
+                let board = crate::gpio::sim::Board::open(&path)?;
+                Ok((Port::Path(path), Box::new(board)))
+            },
+        },
+    },
 ];
 
 /// The driver of this name.

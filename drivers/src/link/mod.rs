@@ -40,6 +40,7 @@ pub mod identity;
 pub mod modbus;
 pub mod os;
 pub mod pace;
+pub mod pins;
 pub mod retry;
 mod serial;
 pub mod trace;
