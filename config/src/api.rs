@@ -8,6 +8,7 @@ use crate::job::{Decision, Job};
 use crate::ledger::Entry;
 use crate::machine::{Controller, Live, Mode};
 use crate::people::Role;
+use crate::point::Point;
 
 /// `GET /api/v1/equipment` (an array of these) and `GET /api/v1/equipment/{id}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -185,6 +186,11 @@ pub enum FeedMessage {
         machine: String,
         /// The latest it has said.
         live: Live,
+    },
+    /// Points that have changed, for a feed that was opened with `points`; the latest of each.
+    Points {
+        /// The points.
+        points: Vec<Point>,
     },
 }
 

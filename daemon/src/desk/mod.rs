@@ -9,6 +9,7 @@
 mod files;
 mod jobs;
 mod people;
+mod points;
 mod refused;
 mod resume;
 #[cfg(test)]

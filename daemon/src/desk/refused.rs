@@ -22,6 +22,12 @@ pub enum Refused {
     /// No such token.
     #[error("there is no token `{0}`")]
     UnknownToken(String),
+    /// No such point.
+    #[error("no point is called `{0}`")]
+    UnknownPoint(String),
+    /// It is what a device reports, and nobody declared that it may be set.
+    #[error("point `{0}` cannot be set")]
+    ReadOnly(String),
     /// The person may not do this.
     #[error("`{who}` may not do that")]
     Forbidden {
@@ -113,9 +119,10 @@ impl Refused {
             Self::UnknownMachine(_)
             | Self::UnknownJob(_)
             | Self::UnknownFile(_)
+            | Self::UnknownPoint(_)
             | Self::UnknownToken(_) => Kind::Unknown,
             Self::Forbidden { .. } => Kind::Forbidden,
-            Self::Words(_) => Kind::Wrong,
+            Self::Words(_) | Self::ReadOnly(_) => Kind::Wrong,
             Self::File(files::Error::TooBig(_)) | Self::Unrecorded(ledger::Error::TooLong(_)) => {
                 Kind::TooBig
             }
@@ -153,6 +160,8 @@ impl Explain for Refused {
             Self::UnknownToken(_) => "desk.unknown_token",
             Self::Forbidden { .. } => "desk.forbidden",
             Self::Words(_) => "desk.words",
+            Self::UnknownPoint(_) => "desk.unknown_point",
+            Self::ReadOnly(_) => "desk.point_read_only",
             Self::Locked { .. } => "desk.locked",
             Self::State { .. } => "desk.job_state",
             Self::Preflight(_) => "desk.preflight",
@@ -187,6 +196,12 @@ impl Explain for Refused {
             Self::UnknownToken(_) => "`headstock token list` lists them".into(),
             Self::Forbidden { need, .. } => {
                 format!("ask somebody who is at least {need:?}").to_lowercase()
+            }
+            Self::UnknownPoint(_) => "`headstock points` lists them".into(),
+            Self::ReadOnly(_) => {
+                "a tag can be set where its device lets it and the configuration says `write = true`; \
+                 machines that move are told with commands"
+                    .into()
             }
             Self::Words(_) => "see the API document or `headstock help`".into(),
             Self::Locked { job, .. } => format!(

@@ -66,6 +66,8 @@ pub(super) struct Hall {
     pub(super) feeds: Seats,
     /// Uploads under way; each has a thread and a file.
     pub(super) uploads: Seats,
+    /// Histories of points being read; each has a thread and may read much of the disk.
+    pub(super) histories: Seats,
     /// Deeds under way, whether or not those who asked for them still wait.
     pub(super) deeds: TaskTracker,
     /// From a stop's arrival here until its byte had been handed to the port.
@@ -88,6 +90,7 @@ impl Hall {
             socket: Seats::new(128),
             feeds: Seats::new(64),
             uploads: Seats::new(4),
+            histories: Seats::new(4),
             deeds: TaskTracker::new(),
             stops: Histogram::default(),
             lines,

@@ -16,12 +16,12 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use super::super::openapi::tests::check;
 use super::{MOMENT, Trial};
 
-struct Client {
+pub(super) struct Client {
     socket: WebSocketStream<UnixStream>,
 }
 
 impl Client {
-    async fn open(trial: &Trial, query: &str) -> Self {
+    pub(super) async fn open(trial: &Trial, query: &str) -> Self {
         Self::open_as(trial, query, None).await
     }
 
@@ -37,7 +37,7 @@ impl Client {
     }
 
     /// The next message; `None` when the feed has been closed, with the code it was closed with.
-    async fn hear(&mut self) -> Result<FeedMessage, u16> {
+    pub(super) async fn hear(&mut self) -> Result<FeedMessage, u16> {
         loop {
             let next = tokio::time::timeout(MOMENT, self.socket.next()).await;
             match next.expect("something is heard") {
