@@ -14,6 +14,7 @@ mod findings;
 mod machine;
 mod nearest;
 mod port;
+mod printer;
 mod problem;
 mod section;
 mod sheet;

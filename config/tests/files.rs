@@ -10,7 +10,7 @@ use headstock_config::load::{parse, render};
 use headstock_config::machine::{Machine, Port, UdevMatch};
 use headstock_config::settings::{Journal, People, Settings, Sim, Web};
 
-const DRIVERS: &[&str] = &["grbl"];
+const DRIVERS: &[&str] = &["grbl", "marlin"];
 
 fn shipped(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);

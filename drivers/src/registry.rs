@@ -9,6 +9,8 @@ use headstock_config::machine::Machine;
 use crate::Driver;
 use crate::grbl::Grbl;
 use crate::grbl::sim;
+use crate::marlin::Marlin;
+use crate::marlin::sim as printer;
 
 /// A device that pretends, at the far end of a real link, until it is dropped.
 pub type Pretender = Box<dyn Any + Send>;
@@ -26,14 +28,25 @@ pub struct Kind {
 }
 
 /// Every kind of device there is a driver for.
-pub const DRIVERS: &[Kind] = &[Kind {
-    name: "grbl",
-    build: |machine| Box::new(Grbl::new(machine)),
-    pretend: |link, time_scale| {
-        let link = Some(link.to_owned());
-        Ok(Box::new(sim::start(sim::Options { link, time_scale, ..sim::Options::default() })?))
+pub const DRIVERS: &[Kind] = &[
+    Kind {
+        name: "grbl",
+        build: |machine| Box::new(Grbl::new(machine)),
+        pretend: |link, time_scale| {
+            let link = Some(link.to_owned());
+            Ok(Box::new(sim::start(sim::Options { link, time_scale, ..sim::Options::default() })?))
+        },
     },
-}];
+    Kind {
+        name: "marlin",
+        build: |machine| Box::new(Marlin::new(machine)),
+        pretend: |link, time_scale| {
+            let link = Some(link.to_owned());
+            let options = printer::Options { link, time_scale, ..printer::Options::default() };
+            Ok(Box::new(printer::start(options)?))
+        },
+    },
+];
 
 /// The driver of this name.
 pub fn find(name: &str) -> Option<&'static Kind> {

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::Event;
 use headstock_config::machine::{
-    HoldMeans, Live, Machine, OnError, Port, SoftLimits, StopMeans, Units,
+    HoldMeans, Live, Machine, OnError, Port, Printer, SoftLimits, StopMeans, Units,
 };
 use headstock_drivers::gcode::Reader;
 use headstock_drivers::grbl::Grbl;
@@ -72,6 +72,7 @@ pub(super) fn machine(choice: u8) -> Machine {
             [usize::from(choice >> 3 & 3) % 3],
         spinup_s: 2.0,
         safe_z: -1.0,
+        printer: Printer::default(),
     }
 }
 
@@ -160,7 +161,8 @@ impl Stage {
     }
 
     fn begin(&mut self, dry_run: bool) {
-        let begun = self.driver.begin(self.now, Program { dry_run }, &mut self.out);
+        let begun =
+            self.driver.begin(self.now, Program { dry_run, ..Program::default() }, &mut self.out);
         self.begun += u64::from(begun.is_ok());
     }
 

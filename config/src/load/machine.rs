@@ -5,6 +5,7 @@ use toml::de::{DeTable, DeValue};
 use super::findings::Findings;
 use super::nearest::nearest;
 use super::port::{self, PORT};
+use super::printer;
 use super::section::Section;
 use super::sheet::Sheet;
 use super::value::{self, FARTHEST_MM, Read, Wrong};
@@ -27,6 +28,7 @@ pub(super) const MACHINE_KEYS: &[&str] = &[
     "on_error",
     "spinup_s",
     "safe_z",
+    "printer",
 ];
 
 /// Bits per second where nothing else is said: GRBL's own since 0.9.
@@ -92,6 +94,7 @@ fn declared<'a>(table: Section<'a>, drivers: &[&str], findings: &mut Findings) -
         on_error: table.word("on_error", &ON_ERROR, findings).unwrap_or_default(),
         spinup_s: spinup_s(&table, findings),
         safe_z: safe_z(&table, envelope, findings),
+        printer: printer::printer(&table, findings),
     };
     Draft { table, id, port, machine }
 }

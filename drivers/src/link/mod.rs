@@ -253,6 +253,7 @@ mod tests {
             on_error: Default::default(),
             spinup_s: 0.0,
             safe_z: 0.0,
+            printer: Default::default(),
         }
     }
 

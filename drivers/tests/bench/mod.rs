@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::Event;
 use headstock_config::machine::{
-    HoldMeans, Machine, Mode, OnError, Port, SoftLimits, StopMeans, Units,
+    HoldMeans, Machine, Mode, OnError, Port, Printer, SoftLimits, StopMeans, Units,
 };
 use headstock_drivers::gcode::{ProgramLine, Reader};
 use headstock_drivers::grbl::sim::{Controller, Options};
@@ -93,6 +93,7 @@ pub fn machine() -> Machine {
         on_error: OnError::Stop,
         spinup_s: 1.0,
         safe_z: 0.0,
+        printer: Printer::default(),
     }
 }
 
@@ -182,7 +183,9 @@ impl Bench {
         self.lines = lines.into();
         self.total = self.lines.len() as u64;
         self.finished = false;
-        self.driver.begin(self.now(), Program { dry_run }, &mut self.out).expect("it is idle");
+        self.driver
+            .begin(self.now(), Program { dry_run, ..Program::default() }, &mut self.out)
+            .expect("it is idle");
         self.after_call();
     }
 

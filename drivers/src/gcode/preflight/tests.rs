@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use headstock_config::machine::{
-    Envelope, HoldMeans, Mode, OnError, Port, SoftLimits, StopMeans, Units, WorkOffsets,
+    Envelope, HoldMeans, Mode, OnError, Port, Printer, SoftLimits, StopMeans, Units, WorkOffsets,
 };
 
 use super::*;
@@ -26,6 +26,7 @@ pub(crate) fn machine() -> Machine {
         on_error: OnError::Stop,
         spinup_s: 3.0,
         safe_z: -1.0,
+        printer: Printer::default(),
     }
 }
 
