@@ -65,8 +65,6 @@ pub(super) struct ProgramSent {
 struct Line {
     wire: String,
     what: What,
-    /// Its end has been told: once, however often it has to be sent.
-    told: bool,
 }
 
 /// See the file's head.
@@ -77,6 +75,8 @@ pub(super) struct Stream {
     first: i64,
     /// The last line that is believed to be taken.
     taken: i64,
+    /// The last one whose end has been told: once, however often it has to be sent.
+    told: i64,
     /// The next one to go over the wire.
     cursor: i64,
     state: State,
@@ -125,6 +125,7 @@ impl Default for Stream {
             lines: VecDeque::new(),
             first: 0,
             taken: -1,
+            told: -1,
             cursor: 0,
             state: State::Flowing,
             window: None,
@@ -153,7 +154,7 @@ impl Stream {
         };
         *self = kept;
         let wire = line::renumbering(0);
-        self.lines.push_back(Line { wire, what: What::Renumber, told: false });
+        self.lines.push_back(Line { wire, what: What::Renumber });
         self.pump(now, out);
     }
 
@@ -209,7 +210,7 @@ impl Stream {
     /// Numbers a new line and sends it.
     pub(super) fn push(&mut self, now: Instant, text: &str, what: What, out: &mut Vec<u8>) {
         let wire = line::numbered(self.next(), text);
-        self.lines.push_back(Line { wire, what, told: false });
+        self.lines.push_back(Line { wire, what });
         while KEPT < self.lines.len() && self.first < self.taken {
             self.lines.pop_front();
             self.first += 1;
@@ -290,16 +291,9 @@ impl Stream {
 
     /// The lines that have come to their end since this was asked last, in order.
     pub(super) fn ended(&mut self) -> Vec<What> {
-        let upto = usize::try_from(self.taken + 1 - self.first).unwrap_or(0);
-        let ended = self.lines.iter_mut().take(upto).rev().take_while(|line| !line.told);
-        let mut ended: Vec<What> = ended
-            .map(|line| {
-                line.told = true;
-                line.what.clone()
-            })
-            .collect();
-        ended.reverse();
-        ended
+        let fresh = self.told.max(self.first - 1) + 1..=self.taken;
+        self.told = self.told.max(self.taken);
+        fresh.filter_map(|it| self.line(it)).map(|line| line.what.clone()).collect()
     }
 
     /// The firmware has not taken a line: it has taken `last`.
@@ -437,6 +431,6 @@ impl Stream {
 
     /// The lines that have no end yet, oldest first.
     pub(super) fn open(&self) -> impl Iterator<Item = &What> {
-        self.lines.iter().filter(|line| !line.told).map(|line| &line.what)
+        (self.told + 1..self.next()).filter_map(|it| self.line(it)).map(|line| &line.what)
     }
 }

@@ -11,7 +11,8 @@ const COLD: f64 = 170.0;
 impl Firmware {
     /// Begins a command that has been read. What it waits for; `None`: it is through.
     pub(super) fn begin(&mut self, now: f64, taken: &Taken) -> Option<Wait> {
-        let code = words(&taken.text).next();
+        // Whatever stands before the letter makes it another command (a number that lost its `N`).
+        let code = words(&taken.text).next().filter(|it| taken.text.as_bytes()[0] == it.0);
         let value = |wanted: u8| words(&taken.text).find(|it| it.0 == wanted).and_then(|it| it.1);
         match code {
             Some((b'G', Some(0.0..=3.0 | 5.0))) => return Some(Wait::Room),
@@ -28,6 +29,7 @@ impl Firmware {
 
     fn unknown(&mut self, taken: &Taken) {
         self.counters.unknown += 1;
+        self.known = false;
         self.say(&format!("echo:Unknown command: \"{}\"", taken.text));
     }
 

@@ -49,7 +49,7 @@ pub struct Counters {
     pub position: [f64; 4],
     /// Share of the fan, 0 to 255.
     pub fan: f64,
-    /// The commands, if they are kept: as they came, without number and checksum.
+    /// The commands that it knew, if they are kept: as they came, without number and checksum.
     pub text: Vec<String>,
 }
 
@@ -105,6 +105,8 @@ pub struct Firmware {
     emptied: Option<f64>,
     watch: Option<f64>,
     heated: f64,
+    /// The command at work is one that it knows.
+    pub(super) known: bool,
 }
 
 impl Firmware {
@@ -133,6 +135,7 @@ impl Firmware {
             emptied: None,
             watch: None,
             heated: 0.0,
+            known: true,
             options,
         };
         it.greet();
@@ -303,7 +306,7 @@ impl Firmware {
     /// The command is through: it is counted and answered.
     pub(super) fn through(&mut self, taken: &Taken) {
         self.counters.lines += 1;
-        if self.options.keep_lines {
+        if self.options.keep_lines && std::mem::replace(&mut self.known, true) {
             self.counters.text.push(taken.text.clone());
         }
         let free = self.options.planner_blocks.saturating_sub(1 + self.motion.depth());
