@@ -150,6 +150,8 @@ pub struct Start {
     pub program: Program,
     /// Check mode only.
     pub dry_run: bool,
+    /// Layers in all, if it is a print that tells them; 0 otherwise.
+    pub layers: u32,
 }
 
 /// Starts a machine on a thread of its own. It ends after `closing` is cancelled. Into the folder
