@@ -12,6 +12,7 @@
 //! find out how it is. A job that was under way is `interrupted` before any door opens.
 
 mod broken_off;
+mod plug;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -25,12 +26,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use headstock_config::ledger::Fact;
-use headstock_config::machine::{Machine, Port};
+use headstock_config::machine::Machine;
 use headstock_config::settings::Settings;
 use headstock_drivers::registry::{self, Pretender};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::plug::Plugs;
 pub use self::service::{BadConfiguration, DaemonArgs, run, runtime};
 use crate::desk::Desk;
 use crate::files::Files;
@@ -97,23 +99,33 @@ impl House {
 
         let points = Points::of_house(&settings);
         let machines_closing = CancellationToken::new();
-        let mut pretenders = Vec::new();
+        let folder = state_dir.join("sim");
+        let mut plugs = Plugs { settings: &settings, folder, pretenders: Vec::new() };
         let mut handles = BTreeMap::new();
         let mut threads = Vec::new();
         for declared in &settings.machines {
-            let folder = state_dir.join("sim");
-            let plugged = plug_in(declared, &settings, &folder, &mut pretenders)?;
-            let (id, kind) = (declared.id.clone(), registry::find(&declared.driver));
-            let driver =
-                (kind.context("the configuration names only known drivers")?.build)(&plugged);
+            let plugged = plugs.machine(declared)?;
+            let kind = registry::find(&declared.driver)
+                .context("the configuration names only known drivers")?;
+            let Some(driver) = kind.driver(&plugged) else { continue };
             let closing = machines_closing.clone();
-            let (mut handle, thread) =
+            let (handle, thread) =
                 machine::start(plugged, driver, ledger.clone(), closing, traces.clone())?;
-            // People are shown what they wrote, not where a pretend device is plugged in.
-            handle.declared = Arc::new(declared.clone());
-            handles.insert(id.clone(), handle);
-            threads.push((id, thread));
+            handles.insert(declared.id.clone(), known_as(declared, handle));
+            threads.push((declared.id.clone(), thread));
         }
+        for bus in plug::buses(&settings.machines) {
+            let plugged = plugs.bus(&bus)?;
+            let closing = machines_closing.clone();
+            let (on_it, thread) =
+                machine::bus::start(bus.kind, plugged, points.clone(), ledger.clone(), closing)?;
+            for (declared, handle) in bus.machines.iter().zip(on_it) {
+                handles.insert(declared.id.clone(), known_as(declared, handle));
+            }
+            let names: Vec<&str> = bus.machines.iter().map(|it| it.id.as_str()).collect();
+            threads.push((names.join(", "), thread));
+        }
+        let pretenders = plugs.pretenders;
         let files = Files::open(state_dir.join("files"), settings.web.max_upload_bytes)?;
         {
             let state = ledger.state();
@@ -227,23 +239,8 @@ fn note(ledger: &ledger::Handle, fact: Fact) -> Result<()> {
     Ok(())
 }
 
-/// A pretend device is started for a `sim:` port, and its address put in its place. The address
-/// is a link of ours, which stays the same when the pretend cable comes out and goes in again.
-fn plug_in(
-    declared: &Machine,
-    settings: &Settings,
-    folder: &Path,
-    pretenders: &mut Vec<Pretender>,
-) -> Result<Machine> {
-    let mut declared = declared.clone();
-    if let Port::Sim(name) = &declared.port {
-        let kind = registry::find(name).context("the configuration names only known drivers")?;
-        std::fs::create_dir_all(folder)?;
-        let link = folder.join(format!("{}.tty", declared.id));
-        let pretender = (kind.pretend)(&link, settings.sim.time_scale)
-            .with_context(|| format!("cannot start the pretend device of `{}`", declared.id))?;
-        declared.port = Port::Path(link);
-        pretenders.push(pretender);
-    }
-    Ok(declared)
+/// People are shown what they wrote, not where a pretend device is plugged in.
+fn known_as(declared: &Machine, mut handle: machine::Handle) -> machine::Handle {
+    handle.declared = Arc::new(declared.clone());
+    handle
 }
