@@ -193,6 +193,15 @@ pub enum FeedMessage {
         /// The latest it has said.
         live: Live,
     },
+    /// Something that the client has said over the feed was refused.
+    Refused {
+        /// The machine's id; empty if the words were not understood.
+        machine: String,
+        /// A name that never changes: `desk.in_hand`.
+        code: String,
+        /// For people.
+        message: String,
+    },
 }
 
 /// `{"error": …}`: what every refused request is answered with.
