@@ -199,6 +199,15 @@ pub enum FeedMessage {
         /// The points.
         points: Vec<Point>,
     },
+    /// Something that the client has said over the feed was refused.
+    Refused {
+        /// The machine's id; empty if the words were not understood.
+        machine: String,
+        /// A name that never changes: `desk.in_hand`.
+        code: String,
+        /// For people.
+        message: String,
+    },
 }
 
 /// `{"error": …}`: what every refused request is answered with.

@@ -47,6 +47,22 @@ pub enum Refused {
         /// The job's id.
         job: String,
     },
+    /// A step is under way.
+    #[error("machine `{machine}` is still jogging; dropped repeats: {dropped}")]
+    Jogging {
+        /// The machine's id.
+        machine: String,
+        /// How many came since the last one that was taken.
+        dropped: u64,
+    },
+    /// Somebody else holds a jog key down.
+    #[error("`{holder}` is moving machine `{machine}` by hand")]
+    InHand {
+        /// The machine's id.
+        machine: String,
+        /// Who.
+        holder: String,
+    },
     /// The job is in a state in which this cannot be done.
     #[error("job `{job}` is {}", .state.word())]
     State {
@@ -135,6 +151,8 @@ impl Refused {
             }
             Self::Machine(_)
             | Self::Locked { .. }
+            | Self::Jogging { .. }
+            | Self::InHand { .. }
             | Self::State { .. }
             | Self::Preflight(_)
             | Self::CannotResume { .. }
@@ -165,6 +183,8 @@ impl Explain for Refused {
             Self::UnknownPoint(_) => "desk.unknown_point",
             Self::ReadOnly(_) => "desk.point_read_only",
             Self::Locked { .. } => "desk.locked",
+            Self::Jogging { .. } => "desk.jogging",
+            Self::InHand { .. } => "desk.in_hand",
             Self::State { .. } => "desk.job_state",
             Self::Preflight(_) => "desk.preflight",
             Self::CannotResume { .. } => "desk.cannot_resume",
@@ -209,6 +229,10 @@ impl Explain for Refused {
             Self::Locked { job, .. } => format!(
                 "look at the part, then `headstock job decide {job} done|scrap|restart|release --reason …`"
             ),
+            Self::Jogging { .. } => "wait until it is idle; one press is one step".into(),
+            Self::InHand { holder, .. } => {
+                format!("ask `{holder}` to let go; a stop ends it at once")
+            }
             Self::State { job, .. } => format!("`headstock job show {job}` tells more"),
             Self::Preflight(findings) => first_remedy(findings),
             Self::CannotResume { remedy, .. } => remedy.clone(),

@@ -138,7 +138,7 @@ enum What {
 impl What {
     /// It leads to a standstill, and is welcome after a stop as well.
     fn calms(&self) -> bool {
-        matches!(self, Self::Obey(Command::Reset | Command::JogCancel))
+        matches!(self, Self::Obey(Command::Reset | Command::JogCancel | Command::JogEnd))
     }
 }
 
