@@ -6,6 +6,7 @@
 //! Stops are the exception: the role is looked up in memory, the byte goes out, and then it is
 //! written down, without anybody waiting for that.
 
+mod alarms;
 mod files;
 mod jobs;
 mod people;
@@ -29,6 +30,7 @@ use headstock_config::people::Person;
 pub use self::jobs::Outcome;
 pub use self::refused::{Kind, Refused};
 pub use self::view::Snapshot;
+use crate::alarms::definition::Definitions;
 use crate::authz::{least, may};
 use crate::files::Files;
 use crate::ledger;
@@ -51,6 +53,8 @@ struct Inner {
     machines: BTreeMap<String, machine::Handle>,
     files: Files,
     points: Points,
+    /// Every alarm that this house can raise.
+    alarms: Definitions,
     /// What looks at the book before it writes is done one at a time, so that two requests cannot
     /// both find a machine free, a name unused or a file not needed.
     one_at_a_time: tokio::sync::Mutex<()>,
@@ -66,9 +70,21 @@ impl Desk {
         files: Files,
         points: Points,
     ) -> Self {
+        Self::with_alarms(ledger, machines, files, points, Definitions::default())
+    }
+
+    /// The same, in a house that has alarms.
+    pub fn with_alarms(
+        ledger: ledger::Handle,
+        machines: BTreeMap<String, machine::Handle>,
+        files: Files,
+        points: Points,
+        alarms: Definitions,
+    ) -> Self {
         let one_at_a_time = tokio::sync::Mutex::new(());
         let fresh = Mutex::default();
-        Self { inner: Arc::new(Inner { ledger, machines, files, points, one_at_a_time, fresh }) }
+        let inner = Inner { ledger, machines, files, points, alarms, one_at_a_time, fresh };
+        Self { inner: Arc::new(inner) }
     }
 
     /// What has been written, and what is being written.
