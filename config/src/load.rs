@@ -99,11 +99,12 @@ fn settings(
     clash::ids(&drafts, findings);
     clash::ports(&drafts, resolve, findings);
     let (alarm, rules) = waiting.read(&drafts, findings);
-    let [daemon, web, journal, sim, people, alarms] = &joined;
+    let [daemon, web, journal, points, sim, people, alarms] = &joined;
     Settings {
         daemon: tables::daemon(daemon, findings),
         web: tables::web(web, findings),
         journal: tables::journal(journal, findings),
+        points: tables::points(points, findings),
         sim: tables::sim(sim, findings),
         people: tables::people(people, findings),
         alarms: tables::alarms(alarms, findings),
@@ -168,7 +169,7 @@ fn unknown(key: &str, at: Place<'_>, findings: &mut Findings) {
     let problem =
         findings.at(at, "config.key.unknown", &key, format!("unknown table or key `{key}`"));
     problem.accepted = Some(
-        "[daemon], [web], [journal], [sim], [people], [alarms], [[machine]], [[alarm]], \
+        "[daemon], [web], [journal], [points], [sim], [people], [alarms], [[machine]], [[alarm]], \
          [[permissive]], [[interlock]], [[follow]]"
             .into(),
     );

@@ -9,9 +9,12 @@
 
 pub mod bus;
 pub mod gcode;
+pub mod gpio;
 pub mod grbl;
 pub mod link;
+pub mod modbus;
 pub mod registry;
+pub mod stops;
 
 use std::collections::VecDeque;
 use std::time::Instant;

@@ -16,6 +16,7 @@
 //!
 //! Channels never leave this module: the house reaches a machine by its [`Handle`].
 
+pub mod bus;
 mod lane;
 mod program;
 mod task;
@@ -64,6 +65,9 @@ pub enum Error {
     /// The task is alive and has more to do than it can take.
     #[error("{REQUESTS} requests are already waiting for the machine")]
     Busy,
+    /// The task has not taken it in time.
+    #[error("the machine's task does not answer")]
+    Deaf,
     /// It was asked for before a stop, and had not reached the machine yet.
     #[error("the machine was stopped after this had been asked for")]
     Overtaken,
@@ -83,6 +87,7 @@ impl Explain for Error {
         match self {
             Self::Gone => "machine.gone",
             Self::Busy => "machine.busy",
+            Self::Deaf => "machine.deaf",
             Self::Overtaken => "machine.overtaken",
             Self::AtWork(_) => "machine.at_work",
             Self::Interlocked(it) => it.code(),
@@ -103,6 +108,7 @@ impl Explain for Error {
         match self {
             Self::Gone => "try again when the service runs".into(),
             Self::Busy | Self::Refused(Refusal::Backlog(_)) => "wait for the earlier ones".into(),
+            Self::Deaf => "use its power switch; the log of the service says more".into(),
             Self::Overtaken => "look at the machine, then ask again".into(),
             Self::Interlocked(it) => it.remedy(),
             Self::AtWork(job) => format!("wait for `{job}`, or `headstock job cancel {job}`"),

@@ -364,7 +364,7 @@ fn a_controller_that_always_tells_the_same_modes_is_no_witness() {
     talk.hear("[GC:G0 G54 G17 G21 G90 G94 M5 M9 T0 F100 S0]\r\nok");
     let events = talk.take_events();
     assert!(events.contains(&Event::ProgramDone), "{events:?}");
-    assert!(events.iter().any(|event| matches!(event, Event::Message { .. })));
+    assert!(events.iter().any(|event| matches!(event, Event::Remark { .. })));
 }
 
 #[test]

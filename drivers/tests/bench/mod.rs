@@ -109,7 +109,7 @@ impl Bench {
         let kind = registry::find("grbl").expect("it is in the list");
         let started = Instant::now();
         Self {
-            driver: (kind.build)(machine),
+            driver: kind.driver(machine).expect("it speaks bytes"),
             device: Controller::new(options),
             events: Vec::new(),
             wire: Vec::new(),

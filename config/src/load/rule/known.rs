@@ -8,8 +8,8 @@ use crate::load::value::{self, Read, Wrong};
 use crate::machine::Machine;
 use crate::tag::{Kind, PinMode, Role, Source, Tag};
 
-/// What every machine that is on no bus reports about itself, beside what it is told by tags.
-const LIVE: [(&str, Says); 12] = [
+/// What a machine that is on no bus reports about itself: of any driver, and of the GRBL family.
+const MOVES: [(&str, Says); 15] = [
     ("mode", Says::Text),
     ("x", Says::Number),
     ("y", Says::Number),
@@ -22,6 +22,26 @@ const LIVE: [(&str, Says); 12] = [
     ("feed_override", Says::Number),
     ("rapid_override", Says::Number),
     ("spindle_override", Says::Number),
+    ("line", Says::Number),
+    ("homed", Says::Flag),
+    ("progress", Says::Number),
+];
+const LETTERS: [(&str, Says); 5] = [
+    ("door", Says::Flag),
+    ("probe", Says::Flag),
+    ("limit", Says::Flag),
+    ("flood", Says::Flag),
+    ("mist", Says::Flag),
+];
+/// What the box reports about itself.
+const HOUSE: [(&str, Says); 7] = [
+    ("disk_free", Says::Number),
+    ("memory_free", Says::Number),
+    ("cpu_temperature", Says::Number),
+    ("load", Says::Number),
+    ("undervoltage", Says::Flag),
+    ("clock_synchronized", Says::Flag),
+    ("journal", Says::Text),
 ];
 
 /// The kind of value that a point says.
@@ -43,8 +63,8 @@ pub(super) struct Known<'k> {
 /// A point that exists.
 #[derive(Clone, Copy)]
 pub(super) struct Found<'k> {
-    /// The machine that it belongs to.
-    pub(super) machine: &'k Machine,
+    /// The machine that it belongs to; `None`: the box itself.
+    pub(super) machine: Option<&'k Machine>,
     /// Its tag, if it is one.
     pub(super) tag: Option<&'k Tag>,
     /// What it says.
@@ -79,9 +99,11 @@ impl<'k> Known<'k> {
     /// Reads the name of a tag that rules may set.
     pub(super) fn output(&self, value: &DeValue<'_>) -> Read<(&'k Machine, &'k Tag)> {
         let (_, found) = self.point(value)?;
-        match found.tag {
-            Some(tag) if signals(tag) => value::refuse("is a lamp or buzzer that the house drives"),
-            Some(tag) if tag.write => Ok((found.machine, tag)),
+        match found.machine.zip(found.tag) {
+            Some((_, tag)) if signals(tag) => {
+                value::refuse("is a lamp or buzzer that the house drives")
+            }
+            Some((machine, tag)) if tag.write => Ok((machine, tag)),
             _ => {
                 let hint = found.tag.map(|_| "add `write = true` to the tag, if it can be written");
                 Err(Wrong::Value("cannot be written", hint.map(str::to_owned)))
@@ -91,22 +113,27 @@ impl<'k> Known<'k> {
 
     fn find(&self, name: &str) -> Option<Found<'k>> {
         let (id, tag) = name.split_once('.')?;
+        if id == "house" {
+            let says = HOUSE.iter().find(|(it, _)| *it == tag)?.1;
+            return Some(Found { machine: None, tag: None, says });
+        }
         let machine = self.machines.iter().copied().find(|it| it.id == id)?;
         if let Some(tag) = machine.tags.iter().find(|it| it.name == tag) {
-            return Some(Found { machine, tag: Some(tag), says: says(tag) });
+            return Some(Found { machine: Some(machine), tag: Some(tag), says: says(tag) });
         }
-        let live = LIVE.iter().find(|(it, _)| *it == tag).filter(|_| !on_a_bus(machine))?;
-        Some(Found { machine, tag: None, says: live.1 })
+        let says = live(machine).find(|(it, _)| *it == tag)?.1;
+        Some(Found { machine: Some(machine), tag: None, says })
     }
 
     /// The point that somebody meant who wrote another one.
     fn meant(&self, said: &str) -> Option<String> {
         let names = self.machines.iter().flat_map(|machine| {
             let tags = machine.tags.iter().map(|tag| tag.name.as_str());
-            let live = LIVE.iter().map(|(name, _)| *name).filter(|_| !on_a_bus(machine));
+            let live = live(machine).map(|(name, _)| name);
             tags.chain(live).map(|tag| format!("{}.{tag}", machine.id))
         });
-        let names: Vec<String> = names.collect();
+        let of_house = HOUSE.iter().map(|(name, _)| format!("house.{name}"));
+        let names: Vec<String> = names.chain(of_house).collect();
         let near = nearest(said, names.iter().map(String::as_str)).map(value::did_you_mean);
         near.or_else(|| Some("a point is a machine's id, a dot and one of its tags".into()))
     }
@@ -126,6 +153,13 @@ impl<'k> Known<'k> {
 /// Whether the machine is reached over a bus, and does what it does by tags.
 pub(super) fn on_a_bus(machine: &Machine) -> bool {
     crate::load::bus::keys(&machine.driver).is_some()
+}
+
+/// What a machine reports about itself.
+fn live(machine: &Machine) -> impl Iterator<Item = (&'static str, Says)> {
+    let moves = if on_a_bus(machine) { &[][..] } else { &MOVES[..] };
+    let letters = if machine.driver == "grbl" { &LETTERS[..] } else { &[][..] };
+    moves.iter().chain(letters).copied()
 }
 
 fn says(tag: &Tag) -> Says {
