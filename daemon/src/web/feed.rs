@@ -165,8 +165,8 @@ impl Feed {
             // Also for a client whose number this book has not come to: it is of another book.
             None => {
                 self.told = latest;
-                let Snapshot { number, equipment, jobs } = snapshot;
-                self.send(&FeedMessage::Snapshot { number, equipment, jobs }).await?;
+                let Snapshot { number, equipment, jobs, alarms } = snapshot;
+                self.send(&FeedMessage::Snapshot { number, equipment, jobs, alarms }).await?;
             }
         }
         self.catch_up(latest).await?;

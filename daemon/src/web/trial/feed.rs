@@ -82,7 +82,8 @@ async fn a_feed_begins_with_everything_and_goes_on_with_what_happens() {
     let trial = Trial::open().await;
     trial.idle().await;
     let mut client = Client::open(&trial, "").await;
-    let FeedMessage::Snapshot { number, equipment, jobs } = client.hear().await.unwrap() else {
+    let FeedMessage::Snapshot { number, equipment, jobs, alarms: _ } = client.hear().await.unwrap()
+    else {
         panic!("the snapshot comes first")
     };
     assert_eq!((equipment.len(), jobs.len()), (1, 0));
