@@ -11,9 +11,11 @@ pub mod bus;
 pub mod gcode;
 pub mod gpio;
 pub mod grbl;
+pub mod i2c;
 pub mod link;
 pub mod modbus;
 pub mod registry;
+pub mod sim;
 
 use std::collections::VecDeque;
 use std::time::Instant;
