@@ -74,11 +74,13 @@ impl I2c for Adapter {
         address: u8,
         operations: &mut [Operation<'_>],
     ) -> Result<(), WireError> {
-        let piece = |it| match it {
-            &mut Operation::Read(ref mut into) => Piece::Read(into),
-            &mut Operation::Write(from) => Piece::Write(from),
-        };
-        let mut pieces: Vec<Piece<'_>> = operations.iter_mut().map(piece).collect();
+        let mut pieces = Vec::with_capacity(operations.len());
+        for operation in operations {
+            pieces.push(match operation {
+                Operation::Read(into) => Piece::Read(into),
+                Operation::Write(from) => Piece::Write(from),
+            });
+        }
         os::i2c_transfer(self.file.as_fd(), address, &mut pieces).map_err(|it| said(&it))
     }
 }

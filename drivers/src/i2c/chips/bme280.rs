@@ -23,7 +23,7 @@ const DATA: u8 = 0xf7;
 /// Bits of the status: converting, or copying the calibration after power-on.
 const BUSY: u8 = 0b1001;
 /// One sample of temperature and pressure, once.
-const FORCED: u8 = 0b001_001_01;
+const FORCED: u8 = 0b0010_0101;
 /// What stands in a register that was not measured.
 const SKIPPED: u32 = 0x80000;
 /// One sample of each takes at most 9.3 ms.

@@ -15,8 +15,9 @@ impl Whole {
     /// `t_fine`.
     pub(super) fn fine(&self, raw: i64) -> i64 {
         let [t1, t2, t3] = self.t;
-        let one = ((raw >> 3) - (t1 << 1)) * t2 >> 11;
-        let two = (((raw >> 4) - t1) * ((raw >> 4) - t1) >> 12) * t3 >> 14;
+        let one = (((raw >> 3) - (t1 << 1)) * t2) >> 11;
+        let off = (raw >> 4) - t1;
+        let two = (((off * off) >> 12) * t3) >> 14;
         one + two
     }
 
@@ -32,15 +33,15 @@ impl Whole {
         let two = one * one * p[5];
         let two = two + ((one * p[4]) << 17);
         let two = two + (p[3] << 35);
-        let one = (one * one * p[2] >> 8) + ((one * p[1]) << 12);
-        let one = ((1_i64 << 47) + one) * p[0] >> 33;
+        let one = ((one * one * p[2]) >> 8) + ((one * p[1]) << 12);
+        let one = (((1_i64 << 47) + one) * p[0]) >> 33;
         if one == 0 {
             return 0;
         }
         let it = 1_048_576 - raw;
         let it = ((it << 31) - two) * 3_125 / one;
-        let one = p[8] * (it >> 13) * (it >> 13) >> 25;
-        let two = p[7] * it >> 19;
+        let one = (p[8] * (it >> 13) * (it >> 13)) >> 25;
+        let two = (p[7] * it) >> 19;
         ((it + one + two) >> 8) + (p[6] << 4)
     }
 
@@ -49,9 +50,11 @@ impl Whole {
         let h = self.h;
         let it = fine - 76_800;
         let left = ((raw << 14) - (h[3] << 20) - h[4] * it + 16_384) >> 15;
-        let right = ((it * h[5] >> 10) * ((it * h[2] >> 11) + 32_768) >> 10) + 2_097_152;
+        let right = (((it * h[5]) >> 10) * (((it * h[2]) >> 11) + 32_768)) >> 10;
+        let right = right + 2_097_152;
         let it = left * ((right * h[1] + 8_192) >> 14);
-        let it = it - (((it >> 15) * (it >> 15) >> 7) * h[0] >> 4);
+        let square = ((it >> 15) * (it >> 15)) >> 7;
+        let it = it - ((square * h[0]) >> 4);
         it.clamp(0, 419_430_400) >> 12
     }
 }
