@@ -3,6 +3,7 @@
 mod house {
     mod cable;
     mod jobs;
+    mod printer;
     mod restart;
     mod start;
     mod stops;

@@ -115,6 +115,13 @@ pub struct StopScope {
 pub struct StopReport {
     /// The machine's id.
     pub machine: String,
+    /// What kind of machine it is, as far as stopping goes: `mill`, `laser`, `printer`, `drive`,
+    /// `output`, `plc`, `sensor`.
+    #[serde(default)]
+    pub class: String,
+    /// What this stop does to a machine of this kind: "feed hold, rest, then reset".
+    #[serde(default)]
+    pub did: String,
     /// The stop byte has left the house.
     pub sent: bool,
     /// The machine has reported that it rests.

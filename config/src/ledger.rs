@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::StopReport;
 use crate::command::Command;
 use crate::event::{Alarm, Event};
 use crate::file::File;
@@ -49,6 +50,13 @@ pub enum Fact {
         of: u64,
         /// `None`: it was done or passed on. Otherwise why not.
         refused: Option<String>,
+    },
+    /// What came of a stop on each machine, some time after it was asked for.
+    Stopped {
+        /// The entry that asked.
+        of: u64,
+        /// One for each machine.
+        reports: Vec<StopReport>,
     },
     /// A machine said something.
     Machine {
@@ -252,7 +260,7 @@ impl State {
         match &entry.fact {
             Fact::HouseOpened { .. } => self.set_closed(false),
             Fact::HouseClosed => self.set_closed(true),
-            Fact::Asked { .. } | Fact::Answered { .. } => Vec::new(),
+            Fact::Asked { .. } | Fact::Answered { .. } | Fact::Stopped { .. } => Vec::new(),
             Fact::Machine { machine, said } => self.hear(machine, said),
             Fact::Job { job, happened } => self.turn(entry.at_ms, job, happened),
             Fact::FileStored { file } => {

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clock;
 pub mod desk;
 pub mod files;
+pub mod histogram;
 pub mod house;
 pub mod journal;
 pub mod ledger;

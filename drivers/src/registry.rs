@@ -9,6 +9,8 @@ use headstock_config::machine::{Machine, Port};
 use crate::Driver;
 use crate::grbl::Grbl;
 use crate::grbl::sim;
+use crate::marlin::Marlin;
+use crate::marlin::sim as printer;
 
 /// A device that pretends, at the far end of a real link, until it is dropped.
 pub type Pretender = Box<dyn Any + Send>;
@@ -87,6 +89,17 @@ pub const DRIVERS: &[Kind] = &[
                 let link = Some(link.to_owned());
                 let options = sim::Options { link, time_scale, ..sim::Options::default() };
                 Ok(Box::new(sim::start(options)?))
+            },
+        },
+    },
+    Kind {
+        name: "marlin",
+        how: How::Bytes {
+            build: |machine| Box::new(Marlin::new(machine)),
+            pretend: |link, time_scale| {
+                let link = Some(link.to_owned());
+                let options = printer::Options { link, time_scale, ..printer::Options::default() };
+                Ok(Box::new(printer::start(options)?))
             },
         },
     },

@@ -1,5 +1,6 @@
 //! The drivers of I2C chips against conversations worked out from the makers' datasheets, so that
 //! they and the pretend chips cannot share a mistake; and against chips that say anything.
+#![allow(clippy::unwrap_used, reason = "a test may say what it expects with unwrap")]
 
 use embedded_hal::i2c::{ErrorType, I2c, Operation};
 use headstock_drivers::i2c::chips::{ina219, sht31};

@@ -188,6 +188,27 @@ fn a_hold_by_the_door_procedure_is_a_hold_too() {
 }
 
 #[test]
+fn a_laser_whose_laser_mode_is_off_is_held_and_stopped_by_the_door_procedure() {
+    for (laser_mode, said, byte) in [(1.0, "Hold:0", b'!'), (0.0, "Door:0", 0x84)] {
+        let machine = Machine { laser: true, ..machine() };
+        let options = Options { settings: vec![(32, laser_mode)], ..options() };
+        let mut bench = Bench::of(&machine, options).connect();
+        bench.start(SQUARE);
+        bench.until(5.0, "motion", |it| it.position()[0] > 12.0);
+        bench.stop(Stop::Hold);
+        bench.until_mode(Mode::Held);
+        assert_eq!(bench.driver.live().said, said);
+        bench.obey(Command::Resume).unwrap();
+        bench.until(5.0, "motion", |it| it.position()[1] > 5.0);
+        bench.wire.clear();
+        bench.stop(Stop::Stop);
+        assert!(matches!(bench.ended(30.0), Event::ProgramLost { position_kept: true, .. }));
+        let first = bench.wire.iter().find(|it| [b'!', 0x84, 0x18].contains(it));
+        assert_eq!(first, Some(&byte));
+    }
+}
+
+#[test]
 fn a_stop_keeps_position_and_an_abort_does_not() {
     for (how, cause_kept) in [(Stop::Stop, true), (Stop::Abort, false)] {
         let mut bench = Bench::connected(options());

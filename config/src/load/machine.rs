@@ -6,6 +6,7 @@ use super::bus;
 use super::findings::Findings;
 use super::nearest::nearest;
 use super::port;
+use super::printer;
 use super::section::Section;
 use super::sheet::Sheet;
 use super::value::{self, FARTHEST_MM, Read, Wrong};
@@ -30,6 +31,7 @@ pub(super) const MACHINE_KEYS: &[&str] = &[
     "on_error",
     "spinup_s",
     "safe_z",
+    "printer",
 ];
 
 const ID: &str = "text of at most 32 characters a-z 0-9 - _ that begins with a letter or digit";
@@ -128,6 +130,7 @@ fn moves(machine: Machine, table: &Section<'_>, findings: &mut Findings) -> Mach
         on_error: table.word("on_error", &ON_ERROR, findings).unwrap_or_default(),
         spinup_s: spinup_s(table, findings).unwrap_or(machine.spinup_s),
         safe_z: safe_z(table, envelope, machine.safe_z, findings),
+        printer: printer::printer(table, findings),
         ..machine
     }
 }

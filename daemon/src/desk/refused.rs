@@ -123,7 +123,9 @@ impl Refused {
                 Kind::Unavailable
             }
             Self::File(_) => Kind::Wrong,
-            Self::Machine(machine::Error::Gone | machine::Error::Busy) => Kind::Unavailable,
+            Self::Machine(machine::Error::Gone | machine::Error::Busy | machine::Error::Deaf) => {
+                Kind::Unavailable
+            }
             Self::Machine(_)
             | Self::Locked { .. }
             | Self::State { .. }

@@ -64,6 +64,9 @@ pub enum Error {
     /// The task is alive and has more to do than it can take.
     #[error("{REQUESTS} requests are already waiting for the machine")]
     Busy,
+    /// The task has not taken it in time.
+    #[error("the machine's task does not answer")]
+    Deaf,
     /// It was asked for before a stop, and had not reached the machine yet.
     #[error("the machine was stopped after this had been asked for")]
     Overtaken,
@@ -80,6 +83,7 @@ impl Explain for Error {
         match self {
             Self::Gone => "machine.gone",
             Self::Busy => "machine.busy",
+            Self::Deaf => "machine.deaf",
             Self::Overtaken => "machine.overtaken",
             Self::AtWork(_) => "machine.at_work",
             Self::Refused(Refusal::NotOnline) => "machine.offline",
@@ -99,6 +103,7 @@ impl Explain for Error {
         match self {
             Self::Gone => "try again when the service runs".into(),
             Self::Busy | Self::Refused(Refusal::Backlog(_)) => "wait for the earlier ones".into(),
+            Self::Deaf => "use its power switch; the log of the service says more".into(),
             Self::Overtaken => "look at the machine, then ask again".into(),
             Self::AtWork(job) => format!("wait for `{job}`, or `headstock job cancel {job}`"),
             Self::Refused(Refusal::NotOnline) => {
@@ -145,6 +150,8 @@ pub struct Start {
     pub program: Program,
     /// Check mode only.
     pub dry_run: bool,
+    /// Layers in all, if it is a print that tells them; 0 otherwise.
+    pub layers: u32,
 }
 
 /// Starts a machine on a thread of its own. It ends after `closing` is cancelled. Into the folder

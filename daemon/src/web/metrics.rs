@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use headstock_config::api::Equipment;
 use headstock_config::job::JobState;
@@ -16,13 +14,10 @@ use super::ask::{Asked, typed};
 use super::error::Failure;
 use super::hall::Hall;
 use super::process;
+use crate::histogram::Histogram;
 use crate::ledger::Health;
 
 const CONTENT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Upper bounds of the histogram's buckets, microseconds.
-const BOUNDS_US: [u64; 11] =
-    [100, 250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000];
 
 const MODES: [Mode; 12] = [
     Mode::Offline,
@@ -49,26 +44,6 @@ const JOB_STATES: [JobState; 7] = [
     JobState::Cancelled,
 ];
 
-/// How long something took, counted by length.
-#[derive(Default)]
-pub(super) struct Histogram {
-    buckets: [AtomicU64; BOUNDS_US.len()],
-    count: AtomicU64,
-    sum_us: AtomicU64,
-}
-
-impl Histogram {
-    /// Counts one.
-    pub(super) fn note(&self, took: Duration) {
-        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        if let Some(bucket) = BOUNDS_US.iter().position(|&bound| took <= bound) {
-            self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        }
-        self.sum_us.fetch_add(took, Ordering::Relaxed);
-        self.count.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 pub(super) async fn metrics(ask: Asked) -> Result<Response, Failure> {
     let text = text(&ask.hall);
     Ok(typed(StatusCode::OK, CONTENT, text.into_bytes()))
@@ -85,8 +60,8 @@ fn text(hall: &Hall) -> String {
     drop(state);
     page.histogram(
         "headstock_stop_seconds",
-        "From the arrival of a hold, stop or abort for one machine, or a hold for a job, at a door until its byte had been handed to the port.",
-        &hall.stops,
+        "From the arrival of a hold, stop or abort, of the hold or cancel of a job, or of a stop of all, at a door until its byte had been handed to the port of a machine; one for each machine.",
+        hall.door.desk.stop_times(),
     );
     page.text
 }
@@ -101,7 +76,7 @@ fn house(page: &mut Page, hall: &Hall) {
     page.one("headstock_ledger_entry", "counter", "Number of the last entry of the book.", entry);
     page.head("headstock_journal_health", "gauge", "1 for the state that the journal is in.");
     for state in [Health::Ok, Health::LowSpace, Health::Failed] {
-        let label = format!("state=\"{}\"", super::system::word(state));
+        let label = format!("state=\"{}\"", state.word());
         page.line("headstock_journal_health", &label, u8::from(state == health));
     }
     page.head("headstock_connections", "gauge", "Open connections, and feeds among them.");
@@ -167,13 +142,13 @@ impl Page {
     fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
         self.head(name, "histogram", help);
         let (mut below, bucket) = (0, format!("{name}_bucket"));
-        for (bound, count) in BOUNDS_US.iter().zip(&histogram.buckets) {
-            below += count.load(Ordering::Relaxed);
-            self.line(&bucket, &format!("le=\"{}\"", *bound as f64 / 1e6), below);
+        for (bound_us, count) in histogram.up_to() {
+            below = count;
+            self.line(&bucket, &format!("le=\"{}\"", bound_us as f64 / 1e6), count);
         }
-        let count = histogram.count.load(Ordering::Relaxed).max(below);
+        let count = histogram.count().max(below);
         self.line(&bucket, "le=\"+Inf\"", count);
-        let sum_s = histogram.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
+        let sum_s = histogram.sum_s();
         self.write(format_args!("{name}_sum {sum_s}\n{name}_count {count}\n"));
     }
 
@@ -184,6 +159,8 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

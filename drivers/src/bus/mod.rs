@@ -14,6 +14,7 @@
 //! answer to that request. Where an answer might belong to another request, there is none.
 
 pub mod meaning;
+pub mod schedule;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -73,6 +74,15 @@ pub struct Write<R> {
     pub repeatable: bool,
 }
 
+/// A way round what a device does not know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Detour<R> {
+    /// This must be read first.
+    Read(R),
+    /// This is sent in its place.
+    Send(R),
+}
+
 /// The language of one kind of bus.
 pub trait Dialect: Send {
     /// One thing asked of one device.
@@ -104,6 +114,18 @@ pub trait Dialect: Send {
     /// Two requests that together ask for the same, for one that the device will not answer
     /// because of something in it; `None` if it cannot be halved.
     fn halves(&self, request: &Self::Request) -> Option<[Self::Request; 2]>;
+
+    /// Another way to the same end, after the device has refused `refused` in the course of a
+    /// write, with this number of its own. `read` is the answer to a [`Detour::Read`] of before.
+    fn instead(
+        &self,
+        refused: &Self::Request,
+        number: u8,
+        read: Option<&Self::Answer>,
+    ) -> Option<Detour<Self::Request>> {
+        let (_, _, _) = (refused, number, read);
+        None
+    }
 
     /// What tells the machine that the house is alive, for the `count`th time, and how often it
     /// is sent; `None`: the machine wants no such thing.

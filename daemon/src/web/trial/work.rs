@@ -94,7 +94,7 @@ async fn a_stop_says_what_was_confirmed_and_is_timed() {
     assert_eq!(nobody.refused(404), "desk.unknown_machine");
     let metrics = trial.ask("GET", "/metrics", "").await;
     let text = String::from_utf8(metrics.body).unwrap();
-    assert!(text.contains("headstock_stop_seconds_count 1\n"), "{text}");
+    assert!(text.contains("headstock_stop_seconds_count 3\n"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
