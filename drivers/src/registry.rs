@@ -9,6 +9,7 @@ use headstock_config::machine::{Machine, Port};
 use crate::Driver;
 use crate::grbl::Grbl;
 use crate::grbl::sim;
+use crate::modbus;
 
 /// A device that pretends, at the far end of a real link, until it is dropped.
 pub type Pretender = Box<dyn Any + Send>;
@@ -90,14 +91,15 @@ pub const DRIVERS: &[Kind] = &[
             },
         },
     },
-    Kind { name: "modbus-rtu", how: How::Bus { bus: BusKind::Modbus, pretend: nobody_pretends } },
-    Kind { name: "modbus-tcp", how: How::Bus { bus: BusKind::Modbus, pretend: nobody_pretends } },
+    Kind {
+        name: "modbus-rtu",
+        how: How::Bus { bus: BusKind::Modbus, pretend: modbus::sim::pretend_serial },
+    },
+    Kind {
+        name: "modbus-tcp",
+        how: How::Bus { bus: BusKind::Modbus, pretend: modbus::sim::pretend_network },
+    },
 ];
-
-/// For buses without a pretend device.
-fn nobody_pretends(_: &Path, _: f64, _: &[Machine]) -> io::Result<(Port, Pretender)> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "there is no pretend device of this kind"))
-}
 
 /// The driver of this name.
 pub fn find(name: &str) -> Option<&'static Kind> {

@@ -58,6 +58,11 @@ pub enum ConfigVerb {
     Check,
     /// Print a configuration with every key explained
     ShowExample,
+    /// List what is known of common devices on buses, for `profile = "..."`
+    Profiles {
+        /// Print this one in full instead
+        name: Option<String>,
+    },
 }
 
 /// What can be done with the journal.
