@@ -6,6 +6,7 @@
 //! Stops are the exception: the role is looked up in memory, the byte goes out, and then it is
 //! written down, without anybody waiting for that.
 
+mod buses;
 mod files;
 mod jobs;
 mod people;

@@ -211,9 +211,9 @@ mod tests {
         assert_eq!([0, 1, 2].map(|index| exits[index].asked()), [0, 1, 1]);
         let late = async {
             tokio::task::yield_now().await;
-            entrances[0].put(Stop::Abort, "eve").unwrap()
+            assert!(entrances[0].put(Stop::Abort, "eve").is_ok());
         };
-        let ((index, _), _) = tokio::join!(next_of(&mut exits), late);
+        let ((index, _), ()) = tokio::join!(next_of(&mut exits), late);
         assert_eq!(index, 0);
     }
 

@@ -227,9 +227,9 @@ mod tests {
         let machines = [meter("fast", 1, 25), meter("slow", 2, 1_000)];
         let unfit = judged(&machines).unwrap_err();
         let said = unfit[0].to_string();
-        assert!(said.contains("busy 115 % of the time"), "{said}");
+        assert!(said.contains("busy 114 % of the time"), "{said}");
         assert!(
-            said.contains("fast                         25 ms        1     28 ms 112.0 %"),
+            said.contains("fast                         25 ms        1     28 ms 111.7 %"),
             "{said}"
         );
         assert_eq!(unfit[0].code(), "config.bus.overloaded");

@@ -14,8 +14,6 @@
 
 mod kinds;
 mod task;
-#[cfg(test)]
-mod tests;
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -23,6 +21,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use headstock_config::machine::{Live, Machine};
+use headstock_drivers::bus::admission::{Demand, Unfit};
 use headstock_drivers::bus::schedule::{Look, Schedule};
 use headstock_drivers::bus::{Carrier, Dialect};
 use headstock_drivers::registry::BusKind;
@@ -30,7 +29,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::task::{Bus, Ends, Seat};
-use super::{Handle, PRIORITY, REQUESTS, lane};
+use super::{Handle, REQUESTS, lane};
 use crate::ledger;
 use crate::points::{PointId, Points};
 
@@ -49,16 +48,24 @@ pub struct Surroundings {
 }
 
 /// A bus as others see it.
-#[derive(Debug)]
 pub struct View {
     /// Where it is plugged in.
     pub port: String,
     /// Its machines, in their order.
     pub machines: Vec<String>,
     look: watch::Receiver<Option<Look>>,
+    frames: Option<Frames>,
 }
 
+/// Tells what went over a bus lately, as text.
+type Frames = Box<dyn Fn() -> String + Send + Sync>;
+
 impl View {
+    /// What went over the wire lately, one frame a line; `None` where there are no frames.
+    pub fn frames(&self) -> Option<String> {
+        self.frames.as_ref().map(|frames| frames())
+    }
+
     /// How it was at the latest look, at most a second ago; `None`: nothing has happened yet.
     pub fn look(&self) -> Option<Look> {
         self.look.borrow().clone()
@@ -76,12 +83,18 @@ pub fn start(
     kinds::start(kind, declared, plugged, around)
 }
 
+/// Whether a bus can do what is declared for these machines.
+pub fn judge(kind: BusKind, machines: &[Machine]) -> Result<Demand, Vec<Unfit>> {
+    kinds::judge(kind, machines)
+}
+
 /// Starts a bus of any kind. The carrier is made on the bus's thread.
 fn spawn<D, C>(
     declared: &[Machine],
     dialect: D,
     priority: i32,
     carrier: impl FnOnce() -> C + Send + 'static,
+    frames: Option<Frames>,
     around: Surroundings,
 ) -> io::Result<(Vec<Handle>, JoinHandle<()>)>
 where
@@ -96,6 +109,7 @@ where
         port: declared.first().map(|it| it.port.to_string()).unwrap_or_default(),
         machines: declared.iter().map(|it| it.id.clone()).collect(),
         look: seen,
+        frames,
     });
     let round = Arc::new(Mutex::new(Instant::now()));
     let mut seats = Vec::new();
