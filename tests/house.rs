@@ -3,7 +3,9 @@
 mod house {
     mod bus;
     mod cable;
+    mod hands;
     mod jobs;
+    mod printer;
     mod restart;
     mod start;
     mod stops;

@@ -45,6 +45,11 @@ pub enum Event {
         /// As the controller said it.
         text: String,
     },
+    /// A sentence of the driver's own, for the operator: nothing that the controller has said.
+    Remark {
+        /// Lower case, no final period.
+        text: String,
+    },
     /// A command that is not a program line was refused by the controller.
     CommandFailed {
         /// What was sent.

@@ -37,7 +37,7 @@ pub use self::service::{BadConfiguration, DaemonArgs, run, runtime};
 use crate::desk::Desk;
 use crate::files::Files;
 use crate::journal::{Journal, Options};
-use crate::points::Points;
+use crate::points::{Keeper, Points};
 use crate::store::Store;
 use crate::{ledger, machine, web};
 
@@ -65,6 +65,8 @@ pub struct House {
     tasks: JoinSet<&'static str>,
     machines: Vec<(String, JoinHandle<()>)>,
     book: JoinHandle<()>,
+    /// Keeps the history of points.
+    keeper: Keeper,
     /// Ends the doors and everything that serves people.
     doors_closing: CancellationToken,
     /// Ends the machines.
@@ -95,7 +97,7 @@ impl House {
         let web = listeners.tcp_addr();
         std::fs::write(state_dir.join("web.addr"), web.to_string())?;
 
-        let points = Points::of(&settings.machines);
+        let points = Points::of_house(&settings);
         let machines_closing = CancellationToken::new();
         let folder = state_dir.join("sim");
         let mut plugs = Plugs { settings: &settings, folder, pretenders: Vec::new() };
@@ -128,6 +130,8 @@ impl House {
             let state = ledger.state();
             files.sweep(&state.files.values().map(|file| file.blake3.as_str()).collect())?;
         }
+        let disk_bytes = settings.points.disk_bytes;
+        let keeper = Keeper::start(points.clone(), &state_dir, disk_bytes, ledger.health())?;
         let desk = Desk::new(ledger.clone(), handles, files, points);
 
         let doors_closing = CancellationToken::new();
@@ -147,6 +151,7 @@ impl House {
             tasks,
             machines: threads,
             book,
+            keeper,
             doors_closing,
             machines_closing,
             _pretenders: pretenders,
@@ -182,14 +187,19 @@ impl House {
         for (machine, _) in threads.iter().filter(|(_, thread)| !thread.is_finished()) {
             tracing::warn!(%machine, "the machine was late; closing without it");
         }
+        let history = self.keeper.close();
         let last = tokio::time::timeout_at(until, self.ledger.write(Fact::HouseClosed)).await;
         if !matches!(last, Ok(Ok(_))) {
             tracing::error!("the last entry could not be written");
         }
         // The ledger's thread ends when the last handle is gone.
         drop((self.desk, self.ledger));
-        while !self.book.is_finished() && tokio::time::Instant::now() < until {
+        let late = || !self.book.is_finished() || !history.is_finished();
+        while late() && tokio::time::Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if !history.is_finished() {
+            tracing::warn!("the history of points was late; its last minute may be lost");
         }
         if !self.book.is_finished() {
             tracing::warn!("the ledger was late; everything it has acknowledged is stored");

@@ -261,6 +261,25 @@ fn a_stop_that_nobody_confirmed_is_not_success() {
 }
 
 #[test]
+fn a_stop_of_all_ends_with_what_it_is_not() {
+    let report = json!([{
+        "machine": "mill", "class": "mill", "did": "feed hold, rest, then reset", "sent": true,
+        "confirmed": true, "ms": 38, "state": "idle", "text": null,
+    }, {
+        "machine": "prusa", "class": "printer", "did": "software stop waits", "sent": true,
+        "confirmed": false, "ms": null, "state": "running", "text": "no report of rest within 5 s",
+    }]);
+    let door = Door::open(move |_, _| (200, report.to_string()));
+    let output = door.headstock("stop --all");
+    assert_eq!(code(&output), 7);
+    for said in ["at rest, confirmed in 38 ms", "sent, NOT CONFIRMED", "prusa: no report of rest"] {
+        assert!(out(&output).contains(said), "{said} is not in {}", out(&output));
+    }
+    let last = "This was a software stop. If a person is in danger press the red button.\n";
+    assert!(out(&output).ends_with(last), "{}", out(&output));
+}
+
+#[test]
 fn events_are_asked_for_until_there_are_no_more() {
     let door = Door::open(|_, path| {
         let after: u64 =

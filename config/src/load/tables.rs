@@ -9,15 +9,17 @@ use super::machine::MACHINE_KEYS;
 use super::section::Section;
 use super::value::{self, Read, Wanted, Wrong};
 use crate::places::SOCKET_PATH_MAX;
-use crate::settings::{Daemon, Journal, People, Sim, Web};
+use crate::settings::{Alarms, Daemon, Journal, People, Points, Sim, Web};
 
 /// Every table there is but `[[machine]]`, with its keys.
-pub(super) const TABLES: [(&str, &[&str]); 5] = [
+pub(super) const TABLES: [(&str, &[&str]); 7] = [
     ("daemon", &["state_dir", "socket", "socket_group"]),
     ("web", &["listen", "allow_network", "max_upload_bytes"]),
     ("journal", &["disk_reserve_bytes"]),
+    ("points", &["memory_bytes", "disk_bytes"]),
     ("sim", &["time_scale"]),
     ("people", &["admins", "maintainers", "operators"]),
+    ("alarms", &["offline_s", "cpu_hot_c"]),
 ];
 
 /// Where a key that stands in the wrong table belongs, for a hint. `path`: where it stands.
@@ -82,10 +84,30 @@ pub(super) fn journal(table: &Section<'_>, findings: &mut Findings) -> Journal {
     Journal { disk_reserve_bytes: reserve.unwrap_or(usual.disk_reserve_bytes) }
 }
 
+pub(super) fn points(table: &Section<'_>, findings: &mut Findings) -> Points {
+    let usual = Points::default();
+    let memory = table.whole("memory_bytes", 1 << 20..=1 << 30, "bytes", findings);
+    let disk = table.whole("disk_bytes", 1 << 20..=64 << 30, "bytes", findings);
+    Points {
+        memory_bytes: memory.unwrap_or(usual.memory_bytes),
+        disk_bytes: disk.unwrap_or(usual.disk_bytes),
+    }
+}
+
 pub(super) fn sim(table: &Section<'_>, findings: &mut Findings) -> Sim {
     let times = "times faster than real; 0: motion takes no time";
     let scale = table.number("time_scale", 0.0..=1000.0, times, findings);
     Sim { time_scale: scale.unwrap_or(Sim::default().time_scale) }
+}
+
+pub(super) fn alarms(table: &Section<'_>, findings: &mut Findings) -> Alarms {
+    let usual = Alarms::default();
+    let offline = table.number("offline_s", 1.0..=86_400.0, "seconds", findings);
+    let hot = table.number("cpu_hot_c", 40.0..=110.0, "°C", findings);
+    Alarms {
+        offline_s: offline.unwrap_or(usual.offline_s),
+        cpu_hot_c: hot.unwrap_or(usual.cpu_hot_c),
+    }
 }
 
 pub(super) fn people(table: &Section<'_>, findings: &mut Findings) -> People {

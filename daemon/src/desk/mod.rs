@@ -6,38 +6,42 @@
 //! Stops are the exception: the role is looked up in memory, the byte goes out, and then it is
 //! written down, without anybody waiting for that.
 
+mod alarms;
 mod buses;
 mod files;
 mod jobs;
+mod jog;
 mod people;
+mod points;
 mod refused;
+mod repeats;
 mod resume;
+mod stops;
 #[cfg(test)]
 mod tests;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use headstock_config::api::StopReport;
-use headstock_config::command::{Command, Stop};
+use headstock_config::command::Command;
 use headstock_config::ledger::{Fact, Request};
-use headstock_config::machine::Mode;
 use headstock_config::people::Person;
 
 pub use self::jobs::Outcome;
 pub use self::refused::{Kind, Refused};
+use self::repeats::{Refusals, Repeat};
 pub use self::view::Snapshot;
+use crate::alarms::definition::Definitions;
 use crate::authz::{least, may};
 use crate::files::Files;
+use crate::histogram::Histogram;
 use crate::ledger;
 use crate::machine;
 use crate::points::Points;
 
-/// How long a stop waits for a machine to report rest before it says that it has not.
-const REST: Duration = Duration::from_secs(5);
 /// Bytes of each text that are kept of a request that is refused.
 const CLIP: usize = 200;
 
@@ -45,6 +49,8 @@ const CLIP: usize = 200;
 #[derive(Clone)]
 pub struct Desk {
     inner: Arc<Inner>,
+    /// When what is asked now arrived at its door, if the door has told.
+    arrived: Option<Instant>,
 }
 
 struct Inner {
@@ -52,11 +58,19 @@ struct Inner {
     machines: BTreeMap<String, machine::Handle>,
     files: Files,
     points: Points,
+    /// Every alarm that this house can raise.
+    alarms: Definitions,
     /// What looks at the book before it writes is done one at a time, so that two requests cannot
     /// both find a machine free, a name unused or a file not needed.
     one_at_a_time: tokio::sync::Mutex<()>,
     /// Jobs queued since the house opened: only these may start when their turn comes.
     fresh: Mutex<BTreeSet<String>>,
+    /// From a stop's arrival until its byte had been handed to a port.
+    stop_times: Histogram,
+    /// Who moves what by hand.
+    hands: Mutex<jog::Hands>,
+    /// What is refused again and again.
+    refusals: Mutex<Refusals>,
 }
 
 impl Desk {
@@ -67,9 +81,38 @@ impl Desk {
         files: Files,
         points: Points,
     ) -> Self {
+        Self::with_alarms(ledger, machines, files, points, Definitions::default())
+    }
+
+    /// The same, in a house that has alarms.
+    pub fn with_alarms(
+        ledger: ledger::Handle,
+        machines: BTreeMap<String, machine::Handle>,
+        files: Files,
+        points: Points,
+        alarms: Definitions,
+    ) -> Self {
         let one_at_a_time = tokio::sync::Mutex::new(());
-        let fresh = Mutex::default();
-        Self { inner: Arc::new(Inner { ledger, machines, files, points, one_at_a_time, fresh }) }
+        let inner = Inner {
+            ledger,
+            machines,
+            files,
+            points,
+            alarms,
+            one_at_a_time,
+            fresh: Mutex::default(),
+            stop_times: Histogram::default(),
+            hands: Mutex::default(),
+            refusals: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner), arrived: None }
+    }
+
+    /// The same desk for a request that arrived at its door at this moment: stops are timed from
+    /// then.
+    #[must_use]
+    pub fn since(&self, arrived: Instant) -> Self {
+        Self { arrived: Some(arrived), ..self.clone() }
     }
 
     /// What has been written, and what is being written.
@@ -99,7 +142,16 @@ impl Desk {
         let machine = self.machine_for(who, &request, id)?;
         let stops = machine.stops();
         if let Some(how) = stop {
-            return self.stop_one(who, request, machine, how).await.map(drop);
+            return self.stop_one(who, request, machine, how).await.0.map(drop);
+        }
+        match command {
+            Command::JogHold { lease_ms, .. } => {
+                return self.jog_hold(who, machine, (request, command, lease_ms)).await;
+            }
+            Command::JogEnd | Command::JogCancel => {
+                return self.jog_end(who, machine, (request, command)).await;
+            }
+            _ => self.one_step_at_a_time(machine, &command)?,
         }
         self.book(who, request, async {
             self.not_locked(id, &command)?;
@@ -108,49 +160,11 @@ impl Desk {
         .await
     }
 
-    /// Stops one machine and waits, within reason, until it reports that it rests.
-    pub async fn stop(&self, who: &Person, id: &str, how: Stop) -> Result<StopReport, Refused> {
-        let request = Request::Tell { machine: id.to_owned(), command: as_command(how) };
-        let machine = self.machine_for(who, &request, id)?;
-        let asked = Instant::now();
-        match self.stop_one(who, request, machine, how).await {
-            Err(refused @ Refused::Forbidden { .. }) => Err(refused),
-            sent => Ok(report(machine, how, asked, sent).await),
-        }
-    }
-
-    /// Stops every machine at once and says of each what was confirmed.
-    pub async fn stop_all(&self, who: &Person, how: Stop) -> Result<Vec<StopReport>, Refused> {
-        self.permit(who, &Request::StopAll)?;
-        let asked = Instant::now();
-        let mut reports = tokio::task::JoinSet::new();
-        for machine in self.inner.machines.values() {
-            let (machine, by) = (machine.clone(), who.name.clone());
-            reports.spawn(async move {
-                let sent = machine.stop(how, &by).await.map_err(Refused::from);
-                report(&machine, how, asked, sent).await
-            });
-        }
-        self.note_later(who, Request::StopAll, None);
-        let mut reports = reports.join_all().await;
-        reports.sort_by(|one, other| one.machine.cmp(&other.machine));
-        Ok(reports)
-    }
-
     /// Machines whose task has not gone round for this long.
     pub fn late_machines(&self, allowed: Duration) -> Vec<String> {
         let machines = self.inner.machines.iter();
         let late = machines.filter(|(_, machine)| allowed < machine.idle_for());
         late.map(|(id, _)| id.clone()).collect()
-    }
-
-    /// Holds every machine without anybody having asked: the house cannot keep its book. One that
-    /// does not answer keeps none of the others waiting, nor whoever asks for this.
-    pub async fn hold_all(&self, why: &str) {
-        let machines = self.inner.machines.values();
-        let held = futures_util::future::join_all(machines.map(|it| it.stop(Stop::Hold, why)));
-        // A machine that is gone needs no hold.
-        tokio::time::timeout(REST, held).await.ok();
     }
 
     /// The machine that this is asked of. That there is none is written down as well.
@@ -161,22 +175,7 @@ impl Desk {
         id: &str,
     ) -> Result<&machine::Handle, Refused> {
         self.permit(who, request)?;
-        self.machine(id).inspect_err(|refused| {
-            self.note_later(who, clipped(request), Some(refused.to_string()));
-        })
-    }
-
-    async fn stop_one(
-        &self,
-        who: &Person,
-        request: Request,
-        machine: &machine::Handle,
-        how: Stop,
-    ) -> Result<Instant, Refused> {
-        self.permit(who, &request)?;
-        let sent = machine.stop(how, &who.name).await.map_err(Refused::from);
-        self.note_later(who, request, sent.as_ref().err().map(ToString::to_string));
-        sent
+        self.machine(id).inspect_err(|refused| self.note_refusal(who, request, refused))
     }
 
     fn permit(&self, who: &Person, request: &Request) -> Result<(), Refused> {
@@ -184,20 +183,47 @@ impl Desk {
             return Ok(());
         }
         let refused = Refused::Forbidden { who: who.name.clone(), need: least(request) };
-        self.note_later(who, clipped(request), Some(refused.to_string()));
+        self.note_refusal(who, request, &refused);
         Err(refused)
     }
 
-    /// Writes down what was asked and what came of it, without waiting.
-    fn note_later(&self, who: &Person, request: Request, refused: Option<String>) {
+    /// Writes down a refusal, unless this person is refused so often that it says nothing new.
+    fn note_refusal(&self, who: &Person, request: &Request, refused: &Refused) {
+        let mut refusals = self.inner.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let repeat = refusals.count(Instant::now(), &who.name);
+        drop(refusals);
+        match repeat {
+            Repeat::Tell(0) => {
+                self.note_later(who, clipped(request), Some(refused.to_string()));
+            }
+            Repeat::Tell(untold) => {
+                let why = format!("{refused}, like {untold} more before that are not written down");
+                self.note_later(who, clipped(request), Some(why));
+            }
+            Repeat::LastTold => {
+                tracing::warn!(by = %who.name, "is refused again and again; not all is written down");
+                self.note_later(who, clipped(request), Some(refused.to_string()));
+            }
+            Repeat::Untold => (),
+        }
+    }
+
+    /// Writes down what was asked and what came of it, without waiting; the number that the
+    /// request got, once it has one.
+    fn note_later(
+        &self,
+        who: &Person,
+        request: Request,
+        refused: Option<String>,
+    ) -> tokio::task::JoinHandle<Option<u64>> {
         let ledger = self.inner.ledger.clone();
         let by = who.clone();
         tokio::spawn(async move {
             // A ledger that fails says so itself and has the machines held.
-            if let Ok(of) = ledger.write(Fact::Asked { by, request }).await {
-                ledger.note(Fact::Answered { of, refused }).ok();
-            }
-        });
+            let of = ledger.write(Fact::Asked { by, request }).await.ok()?;
+            ledger.note(Fact::Answered { of, refused }).ok();
+            Some(of)
+        })
     }
 
     /// May this person; write it down; do it; write down what came of it.
@@ -243,41 +269,5 @@ fn clip(value: &mut serde_json::Value) {
         serde_json::Value::Array(items) => items.iter_mut().for_each(clip),
         serde_json::Value::Object(fields) => fields.values_mut().for_each(clip),
         _ => (),
-    }
-}
-
-fn as_command(how: Stop) -> Command {
-    match how {
-        Stop::Hold => Command::Hold,
-        Stop::Stop => Command::Stop,
-        Stop::Abort => Command::Abort,
-    }
-}
-
-async fn report(
-    machine: &machine::Handle,
-    how: Stop,
-    asked: Instant,
-    sent: Result<Instant, Refused>,
-) -> StopReport {
-    let rested = match &sent {
-        Ok(_) => tokio::time::timeout(REST, machine.rest(how)).await.ok(),
-        Err(_) => None,
-    };
-    let state = rested.unwrap_or_else(|| machine.live().mode);
-    let text = match (&sent, rested) {
-        (_, Some(Mode::Offline)) => Some("the machine went offline before it rested".to_owned()),
-        (Ok(_), Some(_)) => None,
-        (Ok(_), None) => Some(format!("no report of rest within {} s", REST.as_secs())),
-        (Err(refused), _) => Some(format!("nothing reached it: {refused}")),
-    };
-    let confirmed = text.is_none();
-    StopReport {
-        machine: machine.declared.id.clone(),
-        sent: sent.is_ok(),
-        confirmed,
-        ms: confirmed.then(|| asked.elapsed().as_millis() as u64),
-        state,
-        text,
     }
 }

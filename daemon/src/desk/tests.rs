@@ -211,3 +211,50 @@ async fn a_hold_right_behind_a_typed_move_is_confirmed_by_what_the_machine_says_
     let stopped = bench.desk.stop(&bench.ada, "mill", Stop::Stop).await.unwrap();
     assert_eq!((stopped.state, stopped.confirmed), (Mode::Idle, true));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_of_all_tells_of_each_machine_what_it_has_said_itself() {
+    let bench = Workbench::new(1.0).await;
+    bench.desk.start_job(&bench.ada, bench.bring(LONG).await).await.unwrap();
+    bench.mill_is(|live| live.mode == Mode::Running && 0.0 < live.feed).await;
+    let (_, mut entries) = bench.desk.ledger().follow(|_| ());
+
+    let reports = bench.desk.stop_all(&bench.ada, Stop::Stop).await.unwrap();
+
+    let [away, mill] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!((away.sent, away.confirmed, away.ms, &*away.did), (false, false, None, "nothing"));
+    assert_eq!((mill.sent, mill.confirmed, &*mill.class), (true, true, "mill"));
+    assert!(mill.ms.is_some() && mill.did.starts_with("feed hold, rest"), "{mill:?}");
+    assert_eq!(bench.desk.stop_times().count(), 1, "one machine was reached");
+    let told = async {
+        loop {
+            if let Fact::Stopped { reports, .. } = &entries.recv().await.unwrap().fact {
+                return reports.clone();
+            }
+        }
+    };
+    let told = tokio::time::timeout(MOMENT, told).await.expect("it is written down");
+    assert_eq!(told, reports);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_fills_no_disk_by_asking_again() {
+    let bench = Workbench::new(1.0).await;
+    let eve = Person { name: "eve".into(), role: Role::Viewer };
+    for _ in 0..500 {
+        bench.desk.tell(&eve, "mill", Command::Unlock).await.unwrap_err();
+    }
+    bench.desk.note(&bench.ada, "j1", "after all of them").await.unwrap_err();
+    let by_eve = |entry: &Entry| matches!(&entry.fact, Fact::Asked { by, .. } if by.name == "eve");
+    let written = async {
+        loop {
+            let entries = bench.desk.ledger().read(1, 10_000).await.unwrap();
+            let count = entries.iter().filter(|it| by_eve(it)).count();
+            if 20 <= count {
+                return count;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(tokio::time::timeout(MOMENT, written).await.expect("they are written"), 20);
+}

@@ -37,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use self::lane::Entrance;
 pub use self::program::{Program, Source};
 use crate::ledger;
+use crate::rules::Interlocked;
 
 /// Other requests that may wait; more than a few mean that nobody reads the answers.
 const REQUESTS: usize = 32;
@@ -68,12 +69,18 @@ pub enum Error {
     /// The task is alive and has more to do than it can take.
     #[error("{REQUESTS} requests are already waiting for the machine")]
     Busy,
+    /// The task has not taken it in time.
+    #[error("the machine's task does not answer")]
+    Deaf,
     /// It was asked for before a stop, and had not reached the machine yet.
     #[error("the machine was stopped after this had been asked for")]
     Overtaken,
     /// A program is under way.
     #[error("job `{0}` is under way")]
     AtWork(String),
+    /// A rule stands against it, at the moment at which it would have been sent.
+    #[error(transparent)]
+    Interlocked(Interlocked),
     /// The driver said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -93,8 +100,10 @@ impl Explain for Error {
         match self {
             Self::Gone => "machine.gone",
             Self::Busy => "machine.busy",
+            Self::Deaf => "machine.deaf",
             Self::Overtaken => "machine.overtaken",
             Self::AtWork(_) => "machine.at_work",
+            Self::Interlocked(it) => it.code(),
             Self::Refused(Refusal::NotOnline) => "machine.offline",
             Self::Refused(Refusal::NotNow(_)) => "machine.not_now",
             Self::Refused(Refusal::Backlog(_)) => "machine.backlog",
@@ -119,7 +128,9 @@ impl Explain for Error {
         match self {
             Self::Gone => "try again when the service runs".into(),
             Self::Busy | Self::Refused(Refusal::Backlog(_)) => "wait for the earlier ones".into(),
+            Self::Deaf => "use its power switch; the log of the service says more".into(),
             Self::Overtaken => "look at the machine, then ask again".into(),
+            Self::Interlocked(it) => it.remedy(),
             Self::AtWork(job) => format!("wait for `{job}`, or `headstock job cancel {job}`"),
             Self::Refused(Refusal::NotOnline) => {
                 "look at power and cable; `headstock machines` says why it is offline".into()
@@ -160,7 +171,7 @@ enum What {
 impl What {
     /// It leads to a standstill, and is welcome after a stop as well.
     fn calms(&self) -> bool {
-        matches!(self, Self::Obey(Command::Reset | Command::JogCancel))
+        matches!(self, Self::Obey(Command::Reset | Command::JogCancel | Command::JogEnd))
     }
 }
 
@@ -172,6 +183,8 @@ pub struct Start {
     pub program: Program,
     /// Check mode only.
     pub dry_run: bool,
+    /// Layers in all, if it is a print that tells them; 0 otherwise.
+    pub layers: u32,
 }
 
 /// Starts a machine on a thread of its own. It ends after `closing` is cancelled. Into the folder

@@ -61,6 +61,11 @@ impl Asked {
         &self.hall.door.desk
     }
 
+    /// The same, timing stops from the moment at which this request arrived.
+    pub(super) fn desk_since(&self) -> Desk {
+        self.desk().since(self.began)
+    }
+
     /// What stands in the place of the first `{name}` of the route's path.
     pub(super) fn name(&self) -> &str {
         self.names.first().expect("the route's path has a name in it")

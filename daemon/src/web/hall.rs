@@ -11,7 +11,6 @@ use tokio_util::task::TaskTracker;
 use warp::http::HeaderMap;
 
 use super::Door;
-use super::metrics::Histogram;
 use super::tally::Tally;
 
 /// A number of places that are taken and given back.
@@ -66,10 +65,10 @@ pub(super) struct Hall {
     pub(super) feeds: Seats,
     /// Uploads under way; each has a thread and a file.
     pub(super) uploads: Seats,
+    /// Histories of points being read; each has a thread and may read much of the disk.
+    pub(super) histories: Seats,
     /// Deeds under way, whether or not those who asked for them still wait.
     pub(super) deeds: TaskTracker,
-    /// From a stop's arrival here until its byte had been handed to the port.
-    pub(super) stops: Histogram,
     /// Program lines that were answered. Locked for no longer than it takes to add them up.
     pub(super) lines: Mutex<Tally>,
     boot: u64,
@@ -88,8 +87,8 @@ impl Hall {
             socket: Seats::new(128),
             feeds: Seats::new(64),
             uploads: Seats::new(4),
+            histories: Seats::new(4),
             deeds: TaskTracker::new(),
-            stops: Histogram::default(),
             lines,
             // Different each time the house opens; nothing hangs on its being secret.
             boot: RandomState::new().hash_one(std::process::id()) >> 32,

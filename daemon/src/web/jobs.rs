@@ -56,8 +56,7 @@ pub(super) async fn go(ask: Asked) -> Result<Response, Failure> {
 }
 
 pub(super) async fn hold(ask: Asked) -> Result<Response, Failure> {
-    let job = ask.desk().hold_job(&ask.who, ask.name()).await?;
-    ask.hall.stops.note(ask.began.elapsed());
+    let job = ask.desk_since().hold_job(&ask.who, ask.name()).await?;
     Ok(view(&ask, StatusCode::ACCEPTED, &job))
 }
 
@@ -67,7 +66,7 @@ pub(super) async fn resume(ask: Asked) -> Result<Response, Failure> {
 }
 
 pub(super) async fn cancel(ask: Asked) -> Result<Response, Failure> {
-    let job = ask.desk().cancel_job(&ask.who, ask.name()).await?;
+    let job = ask.desk_since().cancel_job(&ask.who, ask.name()).await?;
     Ok(view(&ask, StatusCode::ACCEPTED, &job))
 }
 

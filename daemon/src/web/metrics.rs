@@ -2,13 +2,12 @@
 
 use std::fmt::Write;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use headstock_config::api::Equipment;
 use headstock_config::job::JobState;
 use headstock_config::ledger::State;
 use headstock_config::machine::Mode;
+use headstock_config::point::Value;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
@@ -16,13 +15,15 @@ use super::ask::{Asked, typed};
 use super::error::Failure;
 use super::hall::Hall;
 use super::process;
+use crate::histogram::Histogram;
 use crate::ledger::Health;
+use crate::points::Points;
+
+/// Points on the page, the first by name: a page is read every few seconds by somebody who keeps
+/// every line of it for ever.
+const POINTS: usize = 5_000;
 
 const CONTENT: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// Upper bounds of the histogram's buckets, microseconds.
-const BOUNDS_US: [u64; 11] =
-    [100, 250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 1_000_000];
 
 const MODES: [Mode; 12] = [
     Mode::Offline,
@@ -49,26 +50,6 @@ const JOB_STATES: [JobState; 7] = [
     JobState::Cancelled,
 ];
 
-/// How long something took, counted by length.
-#[derive(Default)]
-pub(super) struct Histogram {
-    buckets: [AtomicU64; BOUNDS_US.len()],
-    count: AtomicU64,
-    sum_us: AtomicU64,
-}
-
-impl Histogram {
-    /// Counts one.
-    pub(super) fn note(&self, took: Duration) {
-        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        if let Some(bucket) = BOUNDS_US.iter().position(|&bound| took <= bound) {
-            self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        }
-        self.sum_us.fetch_add(took, Ordering::Relaxed);
-        self.count.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 pub(super) async fn metrics(ask: Asked) -> Result<Response, Failure> {
     let text = text(&ask.hall);
     Ok(typed(StatusCode::OK, CONTENT, text.into_bytes()))
@@ -83,10 +64,11 @@ fn text(hall: &Hall) -> String {
     let lines = hall.lines.lock().unwrap_or_else(PoisonError::into_inner).lines(&state, &equipment);
     work(&mut page, &state, lines);
     drop(state);
+    points(&mut page, hall.door.desk.points());
     page.histogram(
         "headstock_stop_seconds",
-        "From the arrival of a hold, stop or abort for one machine, or a hold for a job, at a door until its byte had been handed to the port.",
-        &hall.stops,
+        "From the arrival of a hold, stop or abort, of the hold or cancel of a job, or of a stop of all, at a door until its byte had been handed to the port of a machine; one for each machine.",
+        hall.door.desk.stop_times(),
     );
     page.text
 }
@@ -101,7 +83,7 @@ fn house(page: &mut Page, hall: &Hall) {
     page.one("headstock_ledger_entry", "counter", "Number of the last entry of the book.", entry);
     page.head("headstock_journal_health", "gauge", "1 for the state that the journal is in.");
     for state in [Health::Ok, Health::LowSpace, Health::Failed] {
-        let label = format!("state=\"{}\"", super::system::word(state));
+        let label = format!("state=\"{}\"", state.word());
         page.line("headstock_journal_health", &label, u8::from(state == health));
     }
     page.head("headstock_connections", "gauge", "Open connections, and feeds among them.");
@@ -144,7 +126,38 @@ fn work(page: &mut Page, state: &State, lines: Vec<(String, u64)>) {
     }
 }
 
-/// The page as it grows. Labels hold ids and words of the house: nothing to be escaped.
+fn points(page: &mut Page, points: &Points) {
+    let mut shown = points.all();
+    shown.truncate(POINTS);
+    page.head("headstock_point", "gauge", "The number that a point is, while it can be believed.");
+    for point in shown.iter().filter(|it| it.quality.believable()) {
+        if let Some(number) = point.value.as_ref().and_then(Value::number) {
+            let label = format!("name=\"{}\",unit=\"{}\"", point.name, escaped(&point.unit));
+            page.line("headstock_point", &label, number);
+        }
+    }
+    let help = "How far a point can be believed: 0 good, 1 uncertain, 2 stale, 3 bad.";
+    page.head("headstock_point_quality", "gauge", help);
+    for point in &shown {
+        let label = format!("name=\"{}\"", point.name);
+        page.line("headstock_point_quality", &label, point.quality as u8);
+    }
+    let tally = points.tally();
+    let help = "Changes of points that were told and kept.";
+    page.one("headstock_point_changes_total", "counter", help, tally.changes);
+    let help = "Minutes of points for the history on disk.";
+    page.head("headstock_point_minutes_total", "counter", help);
+    for (fate, count) in [("written", tally.minutes_written), ("lost", tally.minutes_lost)] {
+        page.line("headstock_point_minutes_total", &format!("fate=\"{fate}\""), count);
+    }
+}
+
+/// A label that people wrote, as the text format has it.
+fn escaped(label: &str) -> String {
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// The page as it grows. Labels hold ids and words of the house: nothing to be escaped but units.
 #[derive(Default)]
 struct Page {
     text: String,
@@ -167,13 +180,13 @@ impl Page {
     fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
         self.head(name, "histogram", help);
         let (mut below, bucket) = (0, format!("{name}_bucket"));
-        for (bound, count) in BOUNDS_US.iter().zip(&histogram.buckets) {
-            below += count.load(Ordering::Relaxed);
-            self.line(&bucket, &format!("le=\"{}\"", *bound as f64 / 1e6), below);
+        for (bound_us, count) in histogram.up_to() {
+            below = count;
+            self.line(&bucket, &format!("le=\"{}\"", bound_us as f64 / 1e6), count);
         }
-        let count = histogram.count.load(Ordering::Relaxed).max(below);
+        let count = histogram.count().max(below);
         self.line(&bucket, "le=\"+Inf\"", count);
-        let sum_s = histogram.sum_us.load(Ordering::Relaxed) as f64 / 1e6;
+        let sum_s = histogram.sum_s();
         self.write(format_args!("{name}_sum {sum_s}\n{name}_count {count}\n"));
     }
 
@@ -184,7 +197,14 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn what_people_wrote_breaks_no_line() {
+        assert_eq!(escaped("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
+    }
 
     #[test]
     fn buckets_count_everything_up_to_their_bound() {

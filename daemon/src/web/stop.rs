@@ -10,9 +10,10 @@ use super::error::Failure;
 pub(super) async fn stop(ask: Asked) -> Result<Response, Failure> {
     let StopScope { scope, how } = ask.json()?;
     let how = how.unwrap_or(Stop::Stop);
+    let desk = ask.desk_since();
     let reports = match scope.as_str() {
-        "all" => ask.desk().stop_all(&ask.who, how).await?,
-        machine => vec![ask.desk().stop(&ask.who, machine, how).await?],
+        "all" => desk.stop_all(&ask.who, how).await?,
+        machine => vec![desk.stop(&ask.who, machine, how).await?],
     };
     Ok(shown(&reports))
 }

@@ -14,6 +14,7 @@
 //! answer to that request. Where an answer might belong to another request, there is none.
 
 pub mod admission;
+pub mod meaning;
 pub mod schedule;
 
 use std::fmt::Debug;
@@ -179,6 +180,12 @@ pub enum Fault {
     /// Somebody on the way answered that the device does not: a gateway. The link is fine.
     #[error("{0}")]
     Away(&'static str),
+    /// Nothing is there at its address: the bus itself has said so.
+    #[error("nothing answers at {0}")]
+    Absent(String),
+    /// Something else is there, or it has lost its settings.
+    #[error("not the device that is declared: {0}")]
+    Unlike(String),
     /// The link is gone.
     #[error("the link is lost: {0}")]
     Lost(String),
@@ -191,6 +198,8 @@ impl Explain for Fault {
             Self::Garbled(_) => "bus.garbled",
             Self::Refused { .. } => "bus.refused",
             Self::Away(_) => "bus.away",
+            Self::Absent(_) => "bus.absent",
+            Self::Unlike(_) => "bus.unlike",
             Self::Lost(_) => "bus.lost",
         }
     }
@@ -212,6 +221,10 @@ impl Explain for Fault {
                 "look at termination, shielding, and for two devices of one number".into()
             }
             Self::Refused { .. } => "compare the tags with the device's manual".into(),
+            Self::Absent(_) => {
+                "look at power, wiring and address; `headstock doctor` lists what answers".into()
+            }
+            Self::Unlike(_) => "compare what is declared with what is written on the part".into(),
             Self::Lost(_) => "look at the adapter or the network".into(),
         }
     }

@@ -6,8 +6,8 @@
 //!            0x84        | Run reported: again      | Run reported twice: lifted at the machine
 //! ```
 //!
-//! Where HOLD means the door procedure (spindle and coolant off until resume), 0x84 takes the
-//! place of `!`. Nothing new goes out while a program is held; what the controller holds already
+//! Where HOLD means the door procedure (spindle and coolant off until resume), and for a laser
+//! whose laser mode is not certain, 0x84 takes the place of `!`. Nothing new goes out while a program is held; what the controller holds already
 //! stays there. Going on is `toolchange`, since it may have more to put back.
 
 use std::time::Instant;
@@ -19,7 +19,7 @@ use super::protocol::State;
 use super::stop::FEED_HOLD;
 use crate::Outbox;
 
-const DOOR: u8 = 0x84;
+pub(super) const DOOR: u8 = 0x84;
 
 /// A wish to rest without losing the program.
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ impl Hold {
 impl Grbl {
     /// Slows down to a rest that the program survives.
     pub(super) fn hold_motion(&mut self, now: Instant, out: &mut Outbox) {
-        let door = self.setup.hold == HoldMeans::Door;
+        let door = self.setup.hold == HoldMeans::Door || self.beam_outlives_hold();
         self.hold = Hold { wanted: true, door, ..Hold::default() };
         self.jogs.hold();
         if let Some(program) = &mut self.program {
@@ -60,6 +60,12 @@ impl Grbl {
             // A hold ends the jog that moves, and not one that lies unread behind it.
             self.cancel_jog(now, out);
         }
+    }
+
+    /// A feed hold leaves a beam on unless the controller has told that it is in laser mode
+    /// (`$32=1`); the door procedure puts it out in any case.
+    pub(super) fn beam_outlives_hold(&self) -> bool {
+        self.setup.laser && self.it.controller.laser != Some(true)
     }
 
     fn hold_byte(&self) -> u8 {

@@ -161,7 +161,7 @@ impl Grbl {
             self.intro.told = true;
             let text = "the controller does not answer: it may be switched off, run at another \
                         baud rate, or wait for a reset after a limit alarm";
-            out.events.push_back(Event::Message { text: text.into() });
+            out.events.push_back(Event::Remark { text: text.into() });
         }
     }
 }

@@ -103,7 +103,7 @@ impl Grbl {
         if TRIES < self.overrides.tries {
             self.overrides.clear();
             let text = format!("an override stays at {} per cent", are[which]);
-            return out.events.push_back(Event::Message { text });
+            return out.events.push_back(Event::Remark { text });
         }
         out.urgent.push(step_byte(which, are[which], wanted));
         self.overrides.step = Some(Step { which, from: are[which], at: now });

@@ -180,6 +180,6 @@ impl Grbl {
     fn modes_are_not_told(&mut self, out: &mut Outbox) {
         self.it.modal_follows = Some(false);
         let text = "`$G` always answers the same here: modes changed on the wire cannot be seen";
-        out.events.push_back(Event::Message { text: text.into() });
+        out.events.push_back(Event::Remark { text: text.into() });
     }
 }

@@ -21,6 +21,7 @@ use headstock_config::event::{Cause, Event};
 use headstock_config::machine::{Mode, StopMeans, Xyz};
 
 use super::Grbl;
+use super::hold::DOOR;
 use super::protocol::State;
 use crate::Outbox;
 
@@ -126,8 +127,13 @@ impl Grbl {
         // What the link has not taken yet would only be thrown away by the reset.
         out.bytes.clear();
         if self.stopping.as_ref().is_some_and(Stopping::slows) {
-            self.poll.ask(now, &[FEED_HOLD], out);
+            self.poll.ask(now, &[self.slowing_byte()], out);
         }
+    }
+
+    /// What brings it to rest, and puts a beam out before the reset does.
+    fn slowing_byte(&self) -> u8 {
+        if self.beam_outlives_hold() { DOOR } else { FEED_HOLD }
     }
 
     /// Reset at once; position is kept only if it rests already.
@@ -248,6 +254,7 @@ impl Grbl {
         self.hold_saw(now, out);
         let at_rest = self.sight.at_rest(self.it.quiet_planner);
         let position = self.sight.live.machine_position;
+        let slowing = self.slowing_byte();
         let (state, seen) = (self.sight.state, self.sight.reports);
         let unread = !self.stream.is_empty();
         let Some(stopping) = &mut self.stopping else { return };
@@ -265,7 +272,7 @@ impl Grbl {
                     (*progress, *at) = (now, position);
                 }
                 if matches!(state, State::Run | State::Jog) {
-                    out.urgent.push(FEED_HOLD);
+                    out.urgent.push(slowing);
                 }
             }
             Phase::Settling { reports, .. } if *reports < seen => {
@@ -302,7 +309,7 @@ impl Grbl {
                 stopping.phase = Phase::Resetting { since: now, tries: 1 };
                 reset_now(out);
                 let text = "no rest after the hold; it was reset in motion".into();
-                out.events.push_back(Event::Message { text });
+                out.events.push_back(Event::Remark { text });
             }
             Phase::Resetting { since, tries } if *since + GREETING <= now => {
                 if *tries < RESETS {

@@ -36,10 +36,13 @@
 //! this runs on.
 
 pub mod failure;
+pub mod i2c;
+pub mod i2c_scan;
 pub mod identity;
 pub mod modbus;
 pub mod os;
 pub mod pace;
+pub mod pins;
 pub mod retry;
 mod serial;
 pub mod trace;

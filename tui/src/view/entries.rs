@@ -1,5 +1,6 @@
 //! The book, one line per entry.
 
+use headstock_config::api::StopReport;
 use headstock_config::event::Event;
 use headstock_config::job::JobEvent;
 use headstock_config::ledger::{Entry, Fact, Request};
@@ -26,6 +27,10 @@ fn fact(fact: &Fact) -> String {
         }
         Fact::Answered { of, refused: None } => format!("request {of} was passed on"),
         Fact::Answered { of, refused: Some(why) } => format!("request {of} was refused: {why}"),
+        Fact::Stopped { of, reports } => {
+            let each: Vec<_> = reports.iter().map(stopped).collect();
+            format!("stop {of}: {}", each.join("; "))
+        }
         Fact::Machine { machine, said } => format!("{machine}: {}", event(said)),
         Fact::Job { job, happened } => format!("{job}: {}", job_event(happened)),
         Fact::FileStored { file } => format!("file {} stored: {}", file.id, file.name),
@@ -34,7 +39,25 @@ fn fact(fact: &Fact) -> String {
             format!("token `{}` made by {}: {}", token.name, token.by, role(token.role))
         }
         Fact::TokenRevoked { name } => format!("token `{name}` revoked"),
+        Fact::Alarm { alarm, happened } => {
+            format!("alarm {alarm}: {}", super::alarms::event(happened))
+        }
+        Fact::Rule { rule, happened } => format!("rule {rule}: {}", super::rules::event(happened)),
+        Fact::StopChain { happened } => {
+            format!("hardware stop chain: {}", super::rules::chain_event(happened))
+        }
     }
+}
+
+fn stopped(report: &StopReport) -> String {
+    let came = match (report.confirmed, report.ms) {
+        (true, Some(ms)) => format!("at rest after {} ms", count(ms)),
+        (true, None) => "at rest".into(),
+        (false, _) if report.sent => "sent, NOT confirmed".into(),
+        (false, _) => "NOT sent".into(),
+    };
+    let why = report.text.as_ref().map(|text| format!(", {text}")).unwrap_or_default();
+    format!("{} {came}{why}", report.machine)
 }
 
 /// The role's word in every interface.
@@ -94,6 +117,7 @@ pub fn event(said: &Event) -> String {
         Event::Alarm(alarm) => format!("ALARM {}: {}", alarm.number, alarm.means),
         Event::WorkOffsets { .. } => "has other work offsets".into(),
         Event::Message { text } => format!("says: {text}"),
+        Event::Remark { text } => text.clone(),
         Event::CommandFailed { sent, means, .. } => format!("refused `{sent}`: {means}"),
         Event::Probed { at, touched: true } => format!("probe touched at {}", position(*at)),
         Event::Probed { touched: false, .. } => "probe touched nothing".into(),

@@ -30,25 +30,39 @@ pub fn status(system: &System, machines: &[Equipment], jobs: &[JobView], width: 
     text
 }
 
-/// What came of a stop, one row per machine.
+/// What a software stop is not, below every list of what came of one.
+const NOT_AN_EMERGENCY_STOP: &str =
+    "This was a software stop. If a person is in danger press the red button.";
+
+/// What came of a stop, one row per machine, and what it is not.
 pub fn stops(reports: &[StopReport]) -> String {
     let rows: Vec<_> = reports.iter().map(stop).collect();
-    table(["MACHINE", "STOP", "STATE", "AFTER", "NOTE"], &rows)
+    let table = table(["MACHINE", "KIND", "STOP", "STATE", "WHAT WAS DONE"], &rows);
+    let silent: String = reports.iter().filter_map(why).map(|it| plain(&it) + "\n").collect();
+    format!("{table}{silent}\n{NOT_AN_EMERGENCY_STOP}\n")
 }
 
 fn stop(report: &StopReport) -> [String; 5] {
     let came = match (report.sent, report.confirmed) {
-        (_, true) => "at rest",
-        (true, false) => "sent, NOT confirmed",
-        (false, false) => "NOT sent",
+        (_, true) => match report.ms {
+            Some(ms) => format!("at rest, confirmed in {} ms", count(ms)),
+            None => "at rest, confirmed".to_owned(),
+        },
+        (true, false) => "sent, NOT CONFIRMED".to_owned(),
+        (false, false) => "NOT SENT".to_owned(),
     };
     [
         report.machine.clone(),
-        came.to_owned(),
+        report.class.clone(),
+        came,
         report.state.word().to_owned(),
-        report.ms.map(|ms| format!("{} ms", count(ms))).unwrap_or_default(),
-        report.text.clone().unwrap_or_default(),
+        report.did.clone(),
     ]
+}
+
+/// Why nothing was confirmed, in a line of its own.
+fn why(report: &StopReport) -> Option<String> {
+    report.text.as_ref().map(|text| format!("{}: {text}", report.machine))
 }
 
 #[cfg(test)]
@@ -78,19 +92,24 @@ j12 running [#####--------]  42 %  1,852 of 4,410 lines, 3 min 20 s left
 
     #[test]
     fn a_stop_that_nobody_confirmed_is_shouted() {
-        let report = |machine: &str, sent, confirmed| StopReport {
+        let report = |machine: &str, class: &str, sent, confirmed| StopReport {
             machine: machine.into(),
+            class: class.into(),
+            did: if sent { "feed hold, rest, then reset" } else { "nothing" }.into(),
             sent,
             confirmed,
             ms: confirmed.then_some(312),
             state: if confirmed { Mode::Idle } else { Mode::Offline },
             text: (!confirmed).then(|| "the port is gone".into()),
         };
-        let reports = [report("mill", true, true), report("laser", false, false)];
+        let reports = [report("mill", "mill", true, true), report("cutter", "laser", false, false)];
         let expected = "\
-MACHINE  STOP      STATE    AFTER   NOTE
-mill     at rest   idle     312 ms
-laser    NOT sent  offline          the port is gone
+MACHINE  KIND   STOP                          STATE    WHAT WAS DONE
+mill     mill   at rest, confirmed in 312 ms  idle     feed hold, rest, then reset
+cutter   laser  NOT SENT                      offline  nothing
+cutter: the port is gone
+
+This was a software stop. If a person is in danger press the red button.
 ";
         assert_eq!(stops(&reports), expected);
     }
