@@ -15,6 +15,9 @@
 
 use std::time::Duration;
 
+use headstock_config::machine::Machine;
+use headstock_config::tag::Parity;
+
 /// Longest PDU there is.
 pub const PDU_MAX: usize = 253;
 /// Longest RTU frame there is.
@@ -164,6 +167,13 @@ pub fn character(baud: u32) -> Duration {
     Duration::from_nanos(11_000_000_000 / u64::from(baud.max(1)))
 }
 
+/// How long one character takes on the line of this machine.
+pub fn character_of(machine: &Machine) -> Duration {
+    let parity = u64::from(machine.bus.parity != Parity::None);
+    let bits = 1 + 8 + parity + u64::from(machine.bus.stop_bits.max(1));
+    Duration::from_nanos(bits * 1_000_000_000 / u64::from(machine.baud.max(1)))
+}
+
 /// The silence that has to stand between two frames: 3.5 characters, and 1.75 ms above 19200 baud.
 pub fn silence(baud: u32) -> Duration {
     match baud {
@@ -256,6 +266,8 @@ mod tests {
         assert_eq!(silence(19_200).as_micros(), 2_005);
         assert_eq!(silence(115_200).as_micros(), 1_750);
         assert_eq!(silence(0), character(1) * 7 / 2);
+        let plain = Machine { baud: 9_600, ..Machine::default() };
+        assert_eq!(character_of(&plain).as_micros(), 1_041, "8N1 has ten bits");
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 pub mod cost;
 pub mod frame;
+pub mod huanyang;
 pub mod pdu;
 mod plan;
 pub mod serve;

@@ -144,6 +144,10 @@ impl Wire {
         self.machines.first().map_or(9_600, |it| it.baud)
     }
 
+    fn character(&self) -> Duration {
+        self.machines.first().map_or(Duration::ZERO, frame::character_of)
+    }
+
     /// How long the slowest device on the wire may take.
     fn slowest(&self) -> Duration {
         let longest = self.machines.iter().map(|it| it.bus.timeout_ms).max();
@@ -227,12 +231,12 @@ impl Wire {
             _ => STREAM_GAP,
         };
         // The pace of a device may differ a little; one that is half as fast is broken.
-        Limits { first, gap, all: first + frame::character(self.baud()) * answer * 2 + gap }
+        Limits { first, gap, all: first + self.character() * answer * 2 + gap }
     }
 
     /// How long a request is on the wire.
     fn sending(&self, request: &Request) -> Duration {
-        frame::character(self.baud()) * (request.pdu.length() as u32 + 3)
+        self.character() * (request.pdu.length() as u32 + 3)
     }
 
     // ---- an exchange --------------------------------------------------------------------------

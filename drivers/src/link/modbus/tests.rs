@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use headstock_config::machine::Machine;
+use headstock_config::point::Value;
 use headstock_config::tag::{Area, Kind, Order, Register, Source, Tag};
 
 use super::*;
+use crate::bus::Place;
 use crate::modbus::Modbus;
+use crate::modbus::huanyang::Mixed;
 use crate::modbus::pdu::Ask;
 use crate::modbus::sim::{self, Fault as Mishap, Options, Sim, What};
 
@@ -152,6 +155,59 @@ async fn all_devices_of_a_line_are_told_at_once_and_none_answers() {
     assert_eq!(sim.peek(2, Area::Holding, 105), Some(42));
     assert!(matches!(ask(&mut wire, 0, holding(105, 1)).await, Err(Fault::Garbled(_))));
     assert_eq!(ask(&mut wire, 2, holding(106, 1)).await, words(2, 106, 1));
+}
+
+/// A Huanyang drive and a meter on one line, as their profiles have them.
+fn shop() -> Vec<Machine> {
+    let machine = |id: &str, unit: u8, profile: &str| {
+        format!(
+            "[[machine]]\nid = \"{id}\"\ndriver = \"modbus-rtu\"\nport = \"sim:modbus-rtu#shop\"\n\
+             unit = {unit}\nprofile = \"{profile}\"\nbaud = 38400\n"
+        )
+    };
+    let text = machine("spindle", 1, "huanyang-hy") + &machine("meter", 2, "eastron-sdm120");
+    headstock_config::load::parse(&text, "shop", &["modbus-rtu"]).unwrap().machines
+}
+
+#[tokio::test]
+async fn a_huanyang_drive_runs_and_stops_beside_a_standard_meter() {
+    let mut machines = shop();
+    let sim = sim::serial(&machines, Options { time_scale: 50.0, ..options() }).unwrap();
+    machines.iter_mut().for_each(|it| it.port = sim.port().clone());
+    let (mut wire, language) = (Wire::new(&machines), Mixed::new(&machines));
+    let polls = language.polls();
+    let tag = |name: &str| {
+        let tag = machines[0].tags.iter().position(|it| it.name == name).unwrap();
+        Place { machine: 0, tag }
+    };
+    for (name, value) in [("set_frequency", 300.0), ("control", 1.0)] {
+        let write = language.write(tag(name), &Value::Number(value)).unwrap();
+        Carrier::<Mixed>::perform(&mut wire, 0, &write.requests[0]).await.unwrap();
+    }
+    let mut turned = false;
+    loop {
+        let mut told = Vec::new();
+        for poll in &polls {
+            let answer = Carrier::<Mixed>::perform(&mut wire, poll.machine, &poll.request).await;
+            language.read(Instant::now(), &poll.request, &answer.unwrap(), &mut told);
+        }
+        assert!(told.iter().any(|it| it.place.machine == 1 && it.value.is_some()));
+        let of = |name: &str| told.iter().find(|it| it.place == tag(name)).unwrap().value.clone();
+        assert_eq!(of("lower_limit"), Some(Value::Number(120.0)));
+        let frequency = of("output_frequency").unwrap().number().unwrap();
+        if !turned && frequency == 300.0 {
+            turned = true;
+            assert_eq!(of("running"), Some(Value::Flag(true)));
+            let write = language.write(tag("control"), &Value::Number(8.0)).unwrap();
+            Carrier::<Mixed>::perform(&mut wire, 0, &write.requests[0]).await.unwrap();
+        } else if turned && frequency == 0.0 {
+            break;
+        }
+    }
+    assert!(sim.peek(1, Area::Holding, 0x0300) == Some(8));
+    let unknown = Request { unit: 1, pdu: Ask::Raw { function: 1, data: vec![3, 250, 0, 0] } };
+    let refused = Carrier::<Mixed>::perform(&mut wire, 0, &unknown).await;
+    assert!(matches!(refused, Err(Fault::Refused { number: 0x81, .. })), "{refused:?}");
 }
 
 #[tokio::test]

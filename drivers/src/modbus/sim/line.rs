@@ -64,7 +64,7 @@ impl Drop for Plug {
 /// Begins the thread; says where the bus is plugged in.
 pub(super) fn start(
     devices: Arc<Mutex<Devices>>,
-    baud: u32,
+    character: Duration,
     options: Options,
     heard: Heard,
 ) -> io::Result<(PathBuf, JoinHandle<()>)> {
@@ -72,7 +72,7 @@ pub(super) fn start(
     let at = options.link.clone().unwrap_or_else(|| plug.path.clone());
     let line = Line {
         devices,
-        character: options.scaled(frame::character(baud)),
+        character: options.scaled(character),
         link: options.link,
         plug: Some(plug),
         came: Vec::new(),

@@ -35,6 +35,7 @@ pub use self::device::Counted;
 use self::device::Devices;
 pub use self::fault::{Fault, NoFault, What};
 use self::wake::Bell;
+use crate::modbus::frame;
 use crate::registry::Pretender;
 
 /// How a pretend bus is built and what is to go wrong on it.
@@ -99,9 +100,9 @@ fn locked(devices: &Mutex<Devices>) -> MutexGuard<'_, Devices> {
 /// Fails if there is no pseudo terminal left or the symlink cannot be made.
 pub fn serial(machines: &[Machine], options: Options) -> io::Result<Sim> {
     let devices = Arc::new(Mutex::new(Devices::new(machines, &options)));
-    let baud = machines.first().map_or(9_600, |it| it.baud);
+    let character = machines.first().map_or(Duration::ZERO, frame::character_of);
     let (bell, heard) = wake::pair()?;
-    let (path, thread) = line::start(devices.clone(), baud, options, heard)?;
+    let (path, thread) = line::start(devices.clone(), character, options, heard)?;
     Ok(Sim { devices, port: Port::Path(path), bell, thread: Some(thread) })
 }
 
