@@ -14,8 +14,6 @@
 //! (`headstock_drivers::modbus`).
 
 mod table;
-#[cfg(test)]
-mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -135,11 +135,7 @@ impl Table {
             .collect()
     }
 
-    fn cell(
-        &self,
-        cell: Cell,
-        latest: &mut impl FnMut(usize) -> Latest,
-    ) -> Result<u16, Exception> {
+    fn cell(&self, cell: Cell, latest: &mut impl FnMut(usize) -> Latest) -> Result<u16, Exception> {
         match cell {
             Cell::Word { entry, word } => {
                 let words = self.entries[entry].words(&latest(entry))?;
@@ -215,7 +211,9 @@ impl Entry {
 
     fn value(&self, words: &[u16]) -> Result<Value, Exception> {
         let said = match self.register.area {
-            Area::Coil | Area::Discrete => value::read_bit(words.first().is_some_and(|it| *it != 0)),
+            Area::Coil | Area::Discrete => {
+                value::read_bit(words.first().is_some_and(|it| *it != 0))
+            }
             _ => value::read(&self.offered.tag, &self.register, words),
         };
         said.value.ok_or(Exception::Value)
