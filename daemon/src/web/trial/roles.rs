@@ -14,6 +14,7 @@ fn request(route: &Route, file: &str, job: &str) -> (String, String) {
         Some("equipment") => "mill",
         Some("files") => file,
         Some("jobs") => job,
+        Some("alarms") => "mill.offline",
         _ => "somebody",
     };
     let path = route.path.replace("{id}", id).replace("{name}", id);
@@ -31,6 +32,9 @@ fn request(route: &Route, file: &str, job: &str) -> (String, String) {
         Takes::Json("Decide") => json!({ "decision": "done", "reason": "tried" }),
         Takes::Json("Note") => json!({ "text": "tried" }),
         Takes::Json("MakeToken") => json!({ "name": "another", "role": "viewer" }),
+        Takes::Json("ShelveAlarm") => json!({ "minutes": 5, "reason": "tried" }),
+        Takes::Json("AlarmService") => json!({ "in_service": true, "reason": "tried" }),
+        Takes::Json("ClearScope") => json!({}),
         Takes::Json(other) => panic!("a body for {other} is missing here"),
     };
     (path + query, body.to_string())
