@@ -2,7 +2,9 @@
 
 mod house {
     mod cable;
+    mod hands;
     mod jobs;
+    mod printer;
     mod restart;
     mod start;
     mod stops;

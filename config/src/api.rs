@@ -9,6 +9,7 @@ use crate::job::{Decision, Job};
 use crate::ledger::Entry;
 use crate::machine::{Controller, Live, Mode};
 use crate::people::Role;
+use crate::point::Point;
 use crate::rule::Because;
 
 /// `GET /api/v1/equipment` (an array of these) and `GET /api/v1/equipment/{id}`.
@@ -200,6 +201,20 @@ pub enum FeedMessage {
         machine: String,
         /// The latest it has said.
         live: Live,
+    },
+    /// Points that have changed, for a feed that was opened with `points`; the latest of each.
+    Points {
+        /// The points.
+        points: Vec<Point>,
+    },
+    /// Something that the client has said over the feed was refused.
+    Refused {
+        /// The machine's id; empty if the words were not understood.
+        machine: String,
+        /// A name that never changes: `desk.in_hand`.
+        code: String,
+        /// For people.
+        message: String,
     },
 }
 

@@ -40,6 +40,18 @@ pub enum Command {
     },
     /// Stop a jog.
     JogCancel,
+    /// Move by hand as long as this is said again within the lease: a key is held down.
+    JogHold {
+        /// -1, 0 or 1 for each axis.
+        toward: [i8; 3],
+        /// mm/min along the way; less where the machine could not stop soon enough.
+        feed: f64,
+        /// How long it counts, milliseconds, 50 to 500; say it again every third of that.
+        #[serde(default = "usual_lease_ms")]
+        lease_ms: u64,
+    },
+    /// The key was let go.
+    JogEnd,
     /// Move until the probe touches.
     Probe {
         /// Distance per axis.
@@ -88,6 +100,35 @@ pub enum Command {
         tag: String,
         /// The value that it shall have, in the tag's unit.
         value: Value,
+    },
+    /// Set a heater; does not wait until it is hot.
+    Preheat {
+        /// `hotend`, `hotend1`, `bed` or `chamber`.
+        heater: String,
+        /// °C; 0 turns it off.
+        celsius: f64,
+    },
+    /// Push filament out, or draw it back.
+    Extrude {
+        /// mm; negative draws back.
+        mm: f64,
+        /// mm/min.
+        feed: f64,
+    },
+    /// Turn the part's fan.
+    Fan {
+        /// 0 to 100.
+        percent: f64,
+    },
+    /// Let the motors hold their place, or let go of it: position is lost then.
+    Motors {
+        /// On or off.
+        on: bool,
+    },
+    /// Answer what the controller asks the operator.
+    Answer {
+        /// The choice, from 0, in the order in which it offered them.
+        choice: u32,
     },
     /// Write a controller setting.
     Setting {
@@ -140,11 +181,33 @@ impl Command {
             Self::Resume
                 | Self::Home { .. }
                 | Self::Jog { .. }
+                | Self::JogHold { .. }
                 | Self::Probe { .. }
                 | Self::Run { .. }
                 | Self::Write { .. }
+                | Self::Preheat { .. }
+                | Self::Extrude { .. }
+                | Self::Fan { .. }
+                | Self::Motors { on: true }
+                | Self::Answer { .. }
         )
     }
+}
+
+/// What somebody who holds a key down wants.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HoldWish {
+    /// -1, 0 or 1 for each axis.
+    pub toward: [i8; 3],
+    /// mm/min.
+    pub feed: f64,
+    /// Milliseconds.
+    pub lease_ms: u64,
+}
+
+/// Three signs of a client that gives one every 50 ms.
+fn usual_lease_ms() -> u64 {
+    150
 }
 
 /// No axis named: the start of every jog and probe.

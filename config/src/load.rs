@@ -16,6 +16,7 @@ mod machine;
 mod nearest;
 mod pin;
 mod port;
+mod printer;
 mod problem;
 mod rule;
 mod section;

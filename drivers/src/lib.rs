@@ -11,9 +11,12 @@ pub mod bus;
 pub mod gcode;
 pub mod gpio;
 pub mod grbl;
+pub mod i2c;
 pub mod link;
+pub mod marlin;
 pub mod modbus;
 pub mod registry;
+pub mod sim;
 pub mod stops;
 
 use std::collections::VecDeque;
@@ -80,6 +83,8 @@ pub trait Driver: Send {
 pub struct Program {
     /// Check mode: parse, do not move.
     pub dry_run: bool,
+    /// Layers in all, if it is a print that tells them; 0 otherwise.
+    pub layers: u32,
 }
 
 /// What a driver wants done after it was called.

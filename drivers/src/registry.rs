@@ -9,6 +9,8 @@ use headstock_config::machine::{Machine, Port};
 use crate::Driver;
 use crate::grbl::Grbl;
 use crate::grbl::sim;
+use crate::marlin::Marlin;
+use crate::marlin::sim as printer;
 
 /// A device that pretends, at the far end of a real link, until it is dropped.
 pub type Pretender = Box<dyn Any + Send>;
@@ -90,6 +92,17 @@ pub const DRIVERS: &[Kind] = &[
             },
         },
     },
+    Kind {
+        name: "marlin",
+        how: How::Bytes {
+            build: |machine| Box::new(Marlin::new(machine)),
+            pretend: |link, time_scale| {
+                let link = Some(link.to_owned());
+                let options = printer::Options { link, time_scale, ..printer::Options::default() };
+                Ok(Box::new(printer::start(options)?))
+            },
+        },
+    },
     Kind { name: "modbus-rtu", how: How::Bus { bus: BusKind::Modbus, pretend: nobody_pretends } },
     Kind { name: "modbus-tcp", how: How::Bus { bus: BusKind::Modbus, pretend: nobody_pretends } },
     Kind {
@@ -100,6 +113,17 @@ pub const DRIVERS: &[Kind] = &[
                 let path = link.with_extension("pins");
                 let board = crate::gpio::sim::Board::open(&path)?;
                 Ok((Port::Path(path), Box::new(board)))
+            },
+        },
+    },
+    Kind {
+        name: "i2c",
+        how: How::Bus {
+            bus: BusKind::I2c,
+            pretend: |link, time_scale, machines| {
+                let path = link.with_extension("i2c");
+                let bus = crate::i2c::sim::pretend(&path, time_scale, machines)?;
+                Ok((Port::Path(path), Box::new(bus)))
             },
         },
     },

@@ -6,11 +6,12 @@ use super::bus;
 use super::findings::Findings;
 use super::nearest::nearest;
 use super::port;
+use super::printer;
 use super::section::Section;
 use super::sheet::Sheet;
 use super::value::{self, FARTHEST_MM, Read, Wrong};
 use crate::machine::{
-    Envelope, HoldMeans, Machine, OnError, PinsBy, Port, SoftLimits, StopMeans, Units,
+    Envelope, HoldMeans, Machine, OnError, PinsBy, Port, SoftLimits, StopMeans, Units, Xyz,
 };
 
 /// Everything a machine may declare.
@@ -30,6 +31,8 @@ pub(super) const MACHINE_KEYS: &[&str] = &[
     "on_error",
     "spinup_s",
     "safe_z",
+    "printer",
+    "jog_overrun",
 ];
 
 const ID: &str = "text of at most 32 characters a-z 0-9 - _ that begins with a letter or digit";
@@ -128,6 +131,8 @@ fn moves(machine: Machine, table: &Section<'_>, findings: &mut Findings) -> Mach
         on_error: table.word("on_error", &ON_ERROR, findings).unwrap_or_default(),
         spinup_s: spinup_s(table, findings).unwrap_or(machine.spinup_s),
         safe_z: safe_z(table, envelope, machine.safe_z, findings),
+        printer: printer::printer(table, findings),
+        jog_overrun: jog_overrun(table, findings).unwrap_or(machine.jog_overrun),
         ..machine
     }
 }
@@ -188,6 +193,16 @@ fn safe_z(
     let height = "mm in machine coordinates, within the envelope";
     let said = table.number("safe_z", bottom..=top, height, findings);
     said.unwrap_or((top + usual).max(bottom))
+}
+
+/// More than a hand's breadth is no bound; less than a tenth of a millimetre is no jog.
+fn jog_overrun(table: &Section<'_>, findings: &mut Findings) -> Option<Xyz> {
+    let accepted = "three numbers from 0.1 to 50, mm for X, Y and Z: [5, 5, 1]";
+    table.read("jog_overrun", accepted, findings, |it| {
+        let each = value::xyz(it)?;
+        let good = each.iter().all(|it| (0.1..=50.0).contains(it));
+        if good { Ok(each) } else { value::refuse("is out of bounds") }
+    })
 }
 
 const ENVELOPE: &str = "{ min = [x, y, z], max = [x, y, z] } in mm, each min below its max";

@@ -9,7 +9,9 @@
 mod alarms;
 mod files;
 mod jobs;
+mod jog;
 mod people;
+mod points;
 mod refused;
 mod repeats;
 mod resume;
@@ -68,6 +70,8 @@ struct Inner {
     fresh: Mutex<BTreeSet<String>>,
     /// From a stop's arrival until its byte had been handed to a port.
     stop_times: Histogram,
+    /// Who moves what by hand.
+    hands: Mutex<jog::Hands>,
     /// What is refused again and again.
     refusals: Mutex<Refusals>,
 }
@@ -103,6 +107,7 @@ impl Desk {
             one_at_a_time,
             fresh: Mutex::default(),
             stop_times: Histogram::default(),
+            hands: Mutex::default(),
             refusals: Mutex::default(),
         };
         Self { inner: Arc::new(inner), arrived: None }
@@ -154,6 +159,15 @@ impl Desk {
         let stops = machine.stops();
         if let Some(how) = stop {
             return self.stop_one(who, request, machine, how).await.0.map(drop);
+        }
+        match command {
+            Command::JogHold { lease_ms, .. } => {
+                return self.jog_hold(who, machine, (request, command, lease_ms)).await;
+            }
+            Command::JogEnd | Command::JogCancel => {
+                return self.jog_end(who, machine, (request, command)).await;
+            }
+            _ => self.one_step_at_a_time(machine, &command)?,
         }
         self.book(who, request, async {
             self.not_locked(id, &command)?;

@@ -23,6 +23,12 @@ pub enum Refused {
     /// No such token.
     #[error("there is no token `{0}`")]
     UnknownToken(String),
+    /// No such point.
+    #[error("no point is called `{0}`")]
+    UnknownPoint(String),
+    /// It is what a device reports, and nobody declared that it may be set.
+    #[error("point `{0}` cannot be set")]
+    ReadOnly(String),
     /// No such alarm.
     #[error("there is no alarm `{0}`")]
     UnknownAlarm(String),
@@ -55,6 +61,22 @@ pub enum Refused {
         machine: String,
         /// The job's id.
         job: String,
+    },
+    /// A step is under way.
+    #[error("machine `{machine}` is still jogging; dropped repeats: {dropped}")]
+    Jogging {
+        /// The machine's id.
+        machine: String,
+        /// How many came since the last one that was taken.
+        dropped: u64,
+    },
+    /// Somebody else holds a jog key down.
+    #[error("`{holder}` is moving machine `{machine}` by hand")]
+    InHand {
+        /// The machine's id.
+        machine: String,
+        /// Who.
+        holder: String,
     },
     /// The job is in a state in which this cannot be done.
     #[error("job `{job}` is {}", .state.word())]
@@ -128,10 +150,11 @@ impl Refused {
             Self::UnknownMachine(_)
             | Self::UnknownJob(_)
             | Self::UnknownFile(_)
+            | Self::UnknownPoint(_)
             | Self::UnknownAlarm(_)
             | Self::UnknownToken(_) => Kind::Unknown,
             Self::Forbidden { .. } => Kind::Forbidden,
-            Self::Words(_) => Kind::Wrong,
+            Self::Words(_) | Self::ReadOnly(_) => Kind::Wrong,
             Self::File(files::Error::TooBig(_)) | Self::Unrecorded(ledger::Error::TooLong(_)) => {
                 Kind::TooBig
             }
@@ -144,6 +167,8 @@ impl Refused {
             }
             Self::Machine(_)
             | Self::Locked { .. }
+            | Self::Jogging { .. }
+            | Self::InHand { .. }
             | Self::State { .. }
             | Self::Preflight(_)
             | Self::CannotResume { .. }
@@ -179,7 +204,11 @@ impl Explain for Refused {
             Self::Interlocked(it) => it.code(),
             Self::Forbidden { .. } => "desk.forbidden",
             Self::Words(_) => "desk.words",
+            Self::UnknownPoint(_) => "desk.unknown_point",
+            Self::ReadOnly(_) => "desk.point_read_only",
             Self::Locked { .. } => "desk.locked",
+            Self::Jogging { .. } => "desk.jogging",
+            Self::InHand { .. } => "desk.in_hand",
             Self::State { .. } => "desk.job_state",
             Self::Preflight(_) => "desk.preflight",
             Self::CannotResume { .. } => "desk.cannot_resume",
@@ -218,10 +247,20 @@ impl Explain for Refused {
             Self::Forbidden { need, .. } => {
                 format!("ask somebody who is at least {need:?}").to_lowercase()
             }
+            Self::UnknownPoint(_) => "`headstock points` lists them".into(),
+            Self::ReadOnly(_) => {
+                "a tag can be set where its device lets it and the configuration says `write = true`; \
+                 machines that move are told with commands"
+                    .into()
+            }
             Self::Words(_) => "see the API document or `headstock help`".into(),
             Self::Locked { job, .. } => format!(
                 "look at the part, then `headstock job decide {job} done|scrap|restart|release --reason …`"
             ),
+            Self::Jogging { .. } => "wait until it is idle; one press is one step".into(),
+            Self::InHand { holder, .. } => {
+                format!("ask `{holder}` to let go; a stop ends it at once")
+            }
             Self::State { job, .. } => format!("`headstock job show {job}` tells more"),
             Self::Preflight(findings) => first_remedy(findings),
             Self::CannotResume { remedy, .. } => remedy.clone(),

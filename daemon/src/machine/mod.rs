@@ -157,7 +157,7 @@ enum What {
 impl What {
     /// It leads to a standstill, and is welcome after a stop as well.
     fn calms(&self) -> bool {
-        matches!(self, Self::Obey(Command::Reset | Command::JogCancel))
+        matches!(self, Self::Obey(Command::Reset | Command::JogCancel | Command::JogEnd))
     }
 
     /// As rules judge it.
@@ -178,6 +178,8 @@ pub struct Start {
     pub program: Program,
     /// Check mode only.
     pub dry_run: bool,
+    /// Layers in all, if it is a print that tells them; 0 otherwise.
+    pub layers: u32,
 }
 
 /// Starts a machine on a thread of its own. It ends after `closing` is cancelled. Into the folder

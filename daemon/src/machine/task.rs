@@ -274,7 +274,7 @@ impl Task {
         if let Some(work) = &self.work {
             return Err(Error::AtWork(work.job().to_owned()));
         }
-        let head = Head { dry_run: start.dry_run };
+        let head = Head { dry_run: start.dry_run, layers: start.layers };
         self.driver.begin(now, head, &mut self.out).map_err(Error::Refused)?;
         self.work = Some(Work::new(start, self.controller().as_ref()));
         Ok(())

@@ -6,6 +6,7 @@
 //!                 \                        /
 //!                  `--> entries M+1 … <---'   each exactly once, in order
 //!                       live values           latest of each machine, ten times a second at most
+//!                       points                latest of those that changed, if asked for, as often
 //! ```
 //!
 //! A client that reads too slowly loses live values, never entries: entries that it could not
@@ -26,7 +27,7 @@ use headstock_config::machine::Live;
 use headstock_config::people::Person;
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 use warp::http::HeaderValue;
 use warp::http::header::SEC_WEBSOCKET_PROTOCOL;
@@ -35,8 +36,10 @@ use warp::ws::{Message, WebSocket};
 
 use super::ask::Asked;
 use super::error::Failure;
+use super::hands::Hands;
 use super::who;
 use crate::desk::{Desk, Snapshot};
+use crate::points::Follower;
 
 /// How long a client may take for one message.
 const TAKES: Duration = Duration::from_secs(30);
@@ -48,14 +51,21 @@ const ANSWERS: Duration = Duration::from_secs(60);
 const PULSE: Duration = Duration::from_millis(100);
 /// Entries read from the journal at a time.
 const PAGE: usize = 256;
-/// Largest message that a client may send, bytes. What it sends is passed over.
+/// Largest message that a client may send, bytes.
 const HEARS: usize = 4096;
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// Points in one message.
+const POINTS: usize = 500;
+/// Beginnings of names that one feed may ask for.
+const PREFIXES: usize = 32;
+
 #[derive(Deserialize)]
 struct Wanted {
     after: Option<u64>,
+    /// Beginnings of points' names, by commas.
+    points: Option<String>,
 }
 
 /// Why a feed ends, as the client is told (RFC 6455, 7.4.1).
@@ -74,20 +84,24 @@ enum End {
 }
 
 pub(super) async fn open(ask: Asked) -> Result<Response, Failure> {
-    let Wanted { after } = ask.query()?;
+    let Wanted { after, points } = ask.query()?;
     let Asked { hall, who, headers, socket, .. } = ask;
     let socket = socket.ok_or(Failure::NotAWebSocket)?;
     let feeds = &hall.feeds;
     let seat = feeds.take().ok_or_else(|| Failure::Crowded(format!("{} feeds", feeds.all())))?;
     let (desk, closing) = (hall.door.desk.clone(), hall.closing.clone());
+    let points = points.map(|prefixes| follow(&desk, &prefixes));
     let upgraded = move |socket: WebSocket| async move {
         let (to_client, mut from_client) = socket.split();
-        let mut feed = Feed { desk, who, to_client, told: 0, pinged: Instant::now() };
+        let (mut hands, refusals) = Hands::new(hall, who.clone());
+        let mut feed =
+            Feed { desk, who, to_client, refusals, points, told: 0, pinged: Instant::now() };
         let end = tokio::select! {
             end = feed.tell(after) => end,
-            end = listen(&mut from_client) => end,
+            end = listen(&mut from_client, &mut hands) => end,
             () = closing.cancelled() => End::Closing,
         };
+        hands.let_go().await;
         feed.close(end, from_client).await;
         drop(seat);
     };
@@ -100,12 +114,23 @@ pub(super) async fn open(ask: Asked) -> Result<Response, Failure> {
     Ok(answer)
 }
 
-/// Waits until the client leaves or falls silent. Pings are answered by being read.
-async fn listen(from_client: &mut SplitStream<WebSocket>) -> End {
+/// Follows the points whose names begin so.
+fn follow(desk: &Desk, prefixes: &str) -> Follower {
+    let points = desk.points();
+    let prefixes = prefixes.split(',').take(PREFIXES).map(str::trim);
+    points.follow(prefixes.flat_map(|prefix| points.beginning(prefix)))
+}
+
+/// Hears the client until it leaves or falls silent. Pings are answered by being read.
+async fn listen(from_client: &mut SplitStream<WebSocket>, hands: &mut Hands) -> End {
     loop {
         match timeout(ANSWERS, from_client.next()).await {
             Err(_) => return End::Slow,
-            Ok(Some(Ok(message))) if !message.is_close() => (),
+            Ok(Some(Ok(message))) if !message.is_close() => {
+                if let Ok(text) = message.to_str() {
+                    hands.hear(text).await;
+                }
+            }
             Ok(_) => return End::Gone,
         }
     }
@@ -115,6 +140,9 @@ struct Feed {
     desk: Desk,
     who: Person,
     to_client: SplitSink<WebSocket, Message>,
+    points: Option<Follower>,
+    /// What the client asked for over the feed and was refused.
+    refusals: mpsc::Receiver<FeedMessage>,
     /// The last entry that the client has been given.
     told: u64,
     /// When the client was last asked whether it is there.
@@ -150,8 +178,12 @@ impl Feed {
             tokio::select! {
                 biased;
                 entry = entries.recv() => self.happened(entry).await?,
+                Some(refused) = self.refusals.recv() => self.send(&refused).await?,
                 _ = ping.tick() => self.ping().await?,
-                _ = pulse.tick() => self.live(&mut machines).await?,
+                _ = pulse.tick() => {
+                    self.live(&mut machines).await?;
+                    self.changed().await?;
+                }
             }
         }
     }
@@ -211,6 +243,16 @@ impl Feed {
                 let live = live.borrow_and_update().clone();
                 self.send(&FeedMessage::Live { machine: machine.clone(), live }).await?;
             }
+        }
+        Ok(())
+    }
+
+    async fn changed(&mut self) -> Result<(), End> {
+        let Some(changes) = self.points.as_mut().map(Follower::take) else { return Ok(()) };
+        for some in changes.chunks(POINTS) {
+            let points = self.desk.points();
+            let points = some.iter().filter_map(|change| points.show(change.id)).collect();
+            self.send(&FeedMessage::Points { points }).await?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use headstock_config::command::{Command, NO_AXIS, Override};
+use headstock_config::point::Value;
 
 use super::words;
 use crate::cli::trouble::Trouble;
@@ -103,10 +104,70 @@ pub enum Order {
         /// 10 to 200; for rapid 25, 50 or 100
         percent: u16,
     },
+    /// Set a tag of a device on a bus, and read it back: write fan speed 0.5, write relay light on
+    Write {
+        /// The machine's id
+        machine: String,
+        /// The tag's name
+        tag: String,
+        /// on, off, a number in the tag's unit, or a word
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Parse programs without moving (`$C`), or move again
+    Check {
+        /// The machine's id
+        machine: String,
+        /// on or off
+        #[arg(value_parser = ["on", "off"])]
+        what: String,
+    },
     /// Motors and spindle off until a reset
     Sleep {
         /// The machine's id
         machine: String,
+    },
+    /// Set a heater and do not wait: preheat printer hotend 210
+    Preheat {
+        /// The machine's id
+        machine: String,
+        /// hotend, hotend1, bed or chamber
+        heater: String,
+        /// °C; 0 turns it off
+        celsius: f64,
+    },
+    /// Push filament out, or draw it back: extrude printer -5
+    Extrude {
+        /// The machine's id
+        machine: String,
+        /// mm of filament
+        #[arg(allow_negative_numbers = true)]
+        mm: f64,
+        /// mm/min
+        #[arg(default_value_t = 200.0)]
+        feed: f64,
+    },
+    /// Turn the part's fan
+    Fan {
+        /// The machine's id
+        machine: String,
+        /// 0 to 100
+        percent: f64,
+    },
+    /// Let motors hold, or let go: position is lost then
+    Motors {
+        /// The machine's id
+        machine: String,
+        /// on or off
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["on", "off"]))]
+        state: String,
+    },
+    /// Answer what a machine asks: answer printer 0
+    Answer {
+        /// The machine's id
+        machine: String,
+        /// Which of the choices that it offers, from 0
+        choice: u32,
     },
     /// List the controller's settings, or write one: setting mill 110 5000
     Setting {
@@ -156,7 +217,20 @@ impl Order {
             Self::Override { machine, which, percent } => {
                 (machine, Command::Override { which, percent })
             }
+            Self::Write { machine, tag, value } => {
+                (machine, Command::Write { tag, value: Value::typed(&value) })
+            }
+            Self::Check { machine, what } => (machine, Command::Check { on: what == "on" }),
             Self::Sleep { machine } => (machine, Command::Sleep),
+            Self::Preheat { machine, heater, celsius } => {
+                (machine, Command::Preheat { heater, celsius: finite(celsius)? })
+            }
+            Self::Extrude { machine, mm, feed } => {
+                (machine, Command::Extrude { mm: finite(mm)?, feed: finite(feed)? })
+            }
+            Self::Fan { machine, percent } => (machine, Command::Fan { percent: finite(percent)? }),
+            Self::Motors { machine, state } => (machine, Command::Motors { on: state == "on" }),
+            Self::Answer { machine, choice } => (machine, Command::Answer { choice }),
             Self::Setting { machine, number: Some(number), value: Some(value) } => {
                 (machine, Command::Setting { number, value })
             }
@@ -209,6 +283,11 @@ fn axes_and_feed(words: &[String]) -> Result<([Option<f64>; 3], Option<f64>), Tr
     Ok((axes, feed))
 }
 
+/// JSON has no word for the others.
+fn finite(value: f64) -> Result<f64, Trouble> {
+    if value.is_finite() { Ok(value) } else { Err(misread(&value.to_string())) }
+}
+
 fn misread(word: &str) -> Trouble {
     Trouble::words(
         format!("`{word}` is not understood here"),
@@ -243,6 +322,28 @@ mod tests {
             ("zero mill X10 Y-5.5 --system 2", Command::Zero { system: Some(2), at: by }),
             ("run mill G0 X0 --json", Command::Run { line: "G0 X0".into() }),
             ("setting mill 110 5000", Command::Setting { number: 110, value: "5000".into() }),
+            ("preheat mill bed 60", Command::Preheat { heater: "bed".into(), celsius: 60.0 }),
+            ("extrude mill -5", Command::Extrude { mm: -5.0, feed: 200.0 }),
+            ("fan mill 50", Command::Fan { percent: 50.0 }),
+            ("motors mill off", Command::Motors { on: false }),
+            ("answer mill 1", Command::Answer { choice: 1 }),
+            (
+                "jog mill X1 Y-5.5 Z-0.25 F600 --absolute",
+                Command::Jog {
+                    by: [Some(1.0), Some(-5.5), Some(-0.25)],
+                    feed: 600.0,
+                    absolute: true,
+                },
+            ),
+            ("check mill off", Command::Check { on: false }),
+            (
+                "write mill setpoint -2.5",
+                Command::Write { tag: "setpoint".into(), value: Value::Number(-2.5) },
+            ),
+            (
+                "write mill light on",
+                Command::Write { tag: "light".into(), value: Value::Flag(true) },
+            ),
             ("override mill feed 120", Command::Override { which: Override::Feed, percent: 120 }),
         ];
         for (words, expected) in spelt {
@@ -265,6 +366,9 @@ mod tests {
             "zero mill X0 F100",
             "setting mill 110",
             "zero mill X0 --system 7",
+            "preheat mill bed nan",
+            "motors mill maybe",
+            "answer mill -1",
         ];
         for words in unclear {
             assert!(command(words).is_err(), "{words}");

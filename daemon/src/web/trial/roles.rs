@@ -15,6 +15,7 @@ fn request(route: &Route, file: &str, job: &str) -> (String, String) {
         Some("files") => file,
         Some("jobs") => job,
         Some("alarms") => "mill.offline",
+        Some("points") => "mill.mode",
         _ => "somebody",
     };
     let path = route.path.replace("{id}", id).replace("{name}", id);
@@ -31,6 +32,7 @@ fn request(route: &Route, file: &str, job: &str) -> (String, String) {
         Takes::Json("StartJob") => json!({ "machine": "mill", "file": file }),
         Takes::Json("Decide") => json!({ "decision": "done", "reason": "tried" }),
         Takes::Json("Note") => json!({ "text": "tried" }),
+        Takes::Json("SetPoint") => json!({ "value": true }),
         Takes::Json("MakeToken") => json!({ "name": "another", "role": "viewer" }),
         Takes::Json("ShelveAlarm") => json!({ "minutes": 5, "reason": "tried" }),
         Takes::Json("AlarmService") => json!({ "in_service": true, "reason": "tried" }),
