@@ -60,6 +60,8 @@ pub struct Declared {
     pub age_limit: Duration,
     /// A change that is not larger is not passed on to followers.
     pub deadband: f64,
+    /// Not listed as long as it has had no value: not every device of its kind has it.
+    pub optional: bool,
 }
 
 /// What is said about a point.
@@ -295,7 +297,13 @@ impl Points {
 
     /// The points whose name begins so, in the order of their names, for the doors.
     pub fn shown(&self, prefix: &str) -> Vec<Point> {
-        self.beginning(prefix).filter_map(|id| self.show(id)).collect()
+        self.beginning(prefix).filter_map(|id| self.listed(id)).collect()
+    }
+
+    /// A point, for the doors; `None` if it is an optional one that has had no value.
+    pub fn listed(&self, id: PointId) -> Option<Point> {
+        let optional = self.declared(id)?.optional;
+        self.show(id).filter(|point| point.value.is_some() || !optional)
     }
 
     /// A point, for the doors.
@@ -323,6 +331,7 @@ fn declared(machines: &[Machine]) -> Vec<Declared> {
             writable: tag.write,
             age_limit: Duration::from_millis(tag.age_limit_ms),
             deadband: tag.deadband,
+            optional: false,
         })
     });
     let live = machines.iter().flat_map(live::declared);

@@ -6,6 +6,7 @@ pub mod findings;
 pub mod house;
 pub mod jobs;
 pub mod machines;
+pub mod points;
 
 #[cfg(test)]
 mod samples;
