@@ -2,6 +2,7 @@
 
 mod house {
     mod cable;
+    mod hands;
     mod jobs;
     mod printer;
     mod restart;

@@ -40,6 +40,18 @@ pub enum Command {
     },
     /// Stop a jog.
     JogCancel,
+    /// Move by hand as long as this is said again within the lease: a key is held down.
+    JogHold {
+        /// -1, 0 or 1 for each axis.
+        toward: [i8; 3],
+        /// mm/min along the way; less where the machine could not stop soon enough.
+        feed: f64,
+        /// How long it counts, milliseconds, 50 to 500; say it again every third of that.
+        #[serde(default = "usual_lease_ms")]
+        lease_ms: u64,
+    },
+    /// The key was let go.
+    JogEnd,
     /// Move until the probe touches.
     Probe {
         /// Distance per axis.
@@ -169,6 +181,7 @@ impl Command {
             Self::Resume
                 | Self::Home { .. }
                 | Self::Jog { .. }
+                | Self::JogHold { .. }
                 | Self::Probe { .. }
                 | Self::Run { .. }
                 | Self::Write { .. }
@@ -179,6 +192,22 @@ impl Command {
                 | Self::Answer { .. }
         )
     }
+}
+
+/// What somebody who holds a key down wants.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HoldWish {
+    /// -1, 0 or 1 for each axis.
+    pub toward: [i8; 3],
+    /// mm/min.
+    pub feed: f64,
+    /// Milliseconds.
+    pub lease_ms: u64,
+}
+
+/// Three signs of a client that gives one every 50 ms.
+fn usual_lease_ms() -> u64 {
+    150
 }
 
 /// No axis named: the start of every jog and probe.

@@ -44,6 +44,8 @@ pub struct Machine {
     pub safe_z: f64,
     /// What only a printer has.
     pub printer: Printer,
+    /// Distance that a jog may cover after its operator was last heard of, mm per axis.
+    pub jog_overrun: Xyz,
     /// Devices on a bus: how they are reached there.
     pub bus: Bus,
     /// Devices on a bus: what is read from them and written to them.
@@ -72,6 +74,8 @@ impl Default for Machine {
             spinup_s: 3.0,
             // GRBL homes to the top of Z, which is machine zero less the pull-off (1 mm as shipped).
             safe_z: -1.0,
+            // What a hand on the table can be moved out of, and a cutter above the part.
+            jog_overrun: [5.0, 5.0, 1.0],
             bus: Bus::default(),
             tags: Vec::new(),
             printer: Printer::default(),
@@ -449,6 +453,22 @@ pub struct Live {
     pub at_ms: u64,
     /// The program it is running, if any.
     pub progress: Option<Progress>,
+    /// The jog that somebody holds, if any.
+    #[serde(default)]
+    pub jog: Option<JogNow>,
+}
+
+/// A jog that goes on as long as somebody holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JogNow {
+    /// -1, 0 or 1 for each axis.
+    pub toward: [i8; 3],
+    /// mm/min, capped so that `stop_mm` is within what is declared.
+    pub feed: f64,
+    /// Distance at the most from the operator's last sign to rest, mm.
+    pub stop_mm: f64,
+    /// It has come as far as it may.
+    pub at_limit: bool,
 }
 
 /// One heater, or one thermometer.

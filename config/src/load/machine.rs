@@ -11,7 +11,7 @@ use super::section::Section;
 use super::sheet::Sheet;
 use super::value::{self, FARTHEST_MM, Read, Wrong};
 use crate::machine::{
-    Envelope, HoldMeans, Machine, OnError, PinsBy, Port, SoftLimits, StopMeans, Units,
+    Envelope, HoldMeans, Machine, OnError, PinsBy, Port, SoftLimits, StopMeans, Units, Xyz,
 };
 
 /// Everything a machine may declare.
@@ -32,6 +32,7 @@ pub(super) const MACHINE_KEYS: &[&str] = &[
     "spinup_s",
     "safe_z",
     "printer",
+    "jog_overrun",
 ];
 
 const ID: &str = "text of at most 32 characters a-z 0-9 - _ that begins with a letter or digit";
@@ -131,6 +132,7 @@ fn moves(machine: Machine, table: &Section<'_>, findings: &mut Findings) -> Mach
         spinup_s: spinup_s(table, findings).unwrap_or(machine.spinup_s),
         safe_z: safe_z(table, envelope, machine.safe_z, findings),
         printer: printer::printer(table, findings),
+        jog_overrun: jog_overrun(table, findings).unwrap_or(machine.jog_overrun),
         ..machine
     }
 }
@@ -191,6 +193,16 @@ fn safe_z(
     let height = "mm in machine coordinates, within the envelope";
     let said = table.number("safe_z", bottom..=top, height, findings);
     said.unwrap_or((top + usual).max(bottom))
+}
+
+/// More than a hand's breadth is no bound; less than a tenth of a millimetre is no jog.
+fn jog_overrun(table: &Section<'_>, findings: &mut Findings) -> Option<Xyz> {
+    let accepted = "three numbers from 0.1 to 50, mm for X, Y and Z: [5, 5, 1]";
+    table.read("jog_overrun", accepted, findings, |it| {
+        let each = value::xyz(it)?;
+        let good = each.iter().all(|it| (0.1..=50.0).contains(it));
+        if good { Ok(each) } else { value::refuse("is out of bounds") }
+    })
 }
 
 const ENVELOPE: &str = "{ min = [x, y, z], max = [x, y, z] } in mm, each min below its max";

@@ -6,8 +6,10 @@
 //! Stops are the exception: the role is looked up in memory, the byte goes out, and then it is
 //! written down, without anybody waiting for that.
 
+mod alarms;
 mod files;
 mod jobs;
+mod jog;
 mod people;
 mod points;
 mod refused;
@@ -31,6 +33,7 @@ pub use self::jobs::Outcome;
 pub use self::refused::{Kind, Refused};
 use self::repeats::{Refusals, Repeat};
 pub use self::view::Snapshot;
+use crate::alarms::definition::Definitions;
 use crate::authz::{least, may};
 use crate::files::Files;
 use crate::histogram::Histogram;
@@ -54,6 +57,8 @@ struct Inner {
     machines: BTreeMap<String, machine::Handle>,
     files: Files,
     points: Points,
+    /// Every alarm that this house can raise.
+    alarms: Definitions,
     /// What looks at the book before it writes is done one at a time, so that two requests cannot
     /// both find a machine free, a name unused or a file not needed.
     one_at_a_time: tokio::sync::Mutex<()>,
@@ -61,6 +66,8 @@ struct Inner {
     fresh: Mutex<BTreeSet<String>>,
     /// From a stop's arrival until its byte had been handed to a port.
     stop_times: Histogram,
+    /// Who moves what by hand.
+    hands: Mutex<jog::Hands>,
     /// What is refused again and again.
     refusals: Mutex<Refusals>,
 }
@@ -73,15 +80,28 @@ impl Desk {
         files: Files,
         points: Points,
     ) -> Self {
+        Self::with_alarms(ledger, machines, files, points, Definitions::default())
+    }
+
+    /// The same, in a house that has alarms.
+    pub fn with_alarms(
+        ledger: ledger::Handle,
+        machines: BTreeMap<String, machine::Handle>,
+        files: Files,
+        points: Points,
+        alarms: Definitions,
+    ) -> Self {
         let one_at_a_time = tokio::sync::Mutex::new(());
         let inner = Inner {
             ledger,
             machines,
             files,
             points,
+            alarms,
             one_at_a_time,
             fresh: Mutex::default(),
             stop_times: Histogram::default(),
+            hands: Mutex::default(),
             refusals: Mutex::default(),
         };
         Self { inner: Arc::new(inner), arrived: None }
@@ -122,6 +142,15 @@ impl Desk {
         let stops = machine.stops();
         if let Some(how) = stop {
             return self.stop_one(who, request, machine, how).await.0.map(drop);
+        }
+        match command {
+            Command::JogHold { lease_ms, .. } => {
+                return self.jog_hold(who, machine, (request, command, lease_ms)).await;
+            }
+            Command::JogEnd | Command::JogCancel => {
+                return self.jog_end(who, machine, (request, command)).await;
+            }
+            _ => self.one_step_at_a_time(machine, &command)?,
         }
         self.book(who, request, async {
             self.not_locked(id, &command)?;

@@ -5,6 +5,7 @@ use headstock_config::job::JobState;
 use headstock_config::people::Role;
 use headstock_config::preflight::Finding;
 
+use crate::rules::Interlocked;
 use crate::{files, ledger, machine};
 
 /// Why the desk said no.
@@ -28,6 +29,20 @@ pub enum Refused {
     /// It is what a device reports, and nobody declared that it may be set.
     #[error("point `{0}` cannot be set")]
     ReadOnly(String),
+    /// No such alarm.
+    #[error("there is no alarm `{0}`")]
+    UnknownAlarm(String),
+    /// The alarm is in a state in which this cannot be done.
+    #[error("alarm `{alarm}`: {why}")]
+    Alarm {
+        /// Its id.
+        alarm: String,
+        /// Why not.
+        why: String,
+    },
+    /// A rule stands against it.
+    #[error(transparent)]
+    Interlocked(#[from] Interlocked),
     /// The person may not do this.
     #[error("`{who}` may not do that")]
     Forbidden {
@@ -46,6 +61,22 @@ pub enum Refused {
         machine: String,
         /// The job's id.
         job: String,
+    },
+    /// A step is under way.
+    #[error("machine `{machine}` is still jogging; dropped repeats: {dropped}")]
+    Jogging {
+        /// The machine's id.
+        machine: String,
+        /// How many came since the last one that was taken.
+        dropped: u64,
+    },
+    /// Somebody else holds a jog key down.
+    #[error("`{holder}` is moving machine `{machine}` by hand")]
+    InHand {
+        /// The machine's id.
+        machine: String,
+        /// Who.
+        holder: String,
     },
     /// The job is in a state in which this cannot be done.
     #[error("job `{job}` is {}", .state.word())]
@@ -120,6 +151,7 @@ impl Refused {
             | Self::UnknownJob(_)
             | Self::UnknownFile(_)
             | Self::UnknownPoint(_)
+            | Self::UnknownAlarm(_)
             | Self::UnknownToken(_) => Kind::Unknown,
             Self::Forbidden { .. } => Kind::Forbidden,
             Self::Words(_) | Self::ReadOnly(_) => Kind::Wrong,
@@ -135,10 +167,14 @@ impl Refused {
             }
             Self::Machine(_)
             | Self::Locked { .. }
+            | Self::Jogging { .. }
+            | Self::InHand { .. }
             | Self::State { .. }
             | Self::Preflight(_)
             | Self::CannotResume { .. }
             | Self::InUse { .. }
+            | Self::Alarm { .. }
+            | Self::Interlocked(_)
             | Self::Exists(_) => Kind::NotNow,
         }
     }
@@ -148,6 +184,9 @@ impl Refused {
         match self {
             Self::Preflight(findings) => serde_json::json!(findings),
             Self::CannotResume { nearest, .. } => serde_json::json!({ "nearest": nearest }),
+            Self::Interlocked(it) | Self::Machine(machine::Error::Interlocked(it)) => {
+                serde_json::json!({ "rule": it.rule(), "because": it.because() })
+            }
             _ => serde_json::Value::Null,
         }
     }
@@ -160,11 +199,16 @@ impl Explain for Refused {
             Self::UnknownJob(_) => "desk.unknown_job",
             Self::UnknownFile(_) => "desk.unknown_file",
             Self::UnknownToken(_) => "desk.unknown_token",
+            Self::UnknownAlarm(_) => "desk.unknown_alarm",
+            Self::Alarm { .. } => "desk.alarm_state",
+            Self::Interlocked(it) => it.code(),
             Self::Forbidden { .. } => "desk.forbidden",
             Self::Words(_) => "desk.words",
             Self::UnknownPoint(_) => "desk.unknown_point",
             Self::ReadOnly(_) => "desk.point_read_only",
             Self::Locked { .. } => "desk.locked",
+            Self::Jogging { .. } => "desk.jogging",
+            Self::InHand { .. } => "desk.in_hand",
             Self::State { .. } => "desk.job_state",
             Self::Preflight(_) => "desk.preflight",
             Self::CannotResume { .. } => "desk.cannot_resume",
@@ -179,6 +223,7 @@ impl Explain for Refused {
 
     fn means(&self) -> String {
         match self {
+            Self::Interlocked(it) => it.means(),
             Self::File(error) => error.means(),
             Self::Machine(error) => error.means(),
             Self::Unrecorded(error) => error.means(),
@@ -196,6 +241,9 @@ impl Explain for Refused {
             Self::UnknownJob(_) => "`headstock job list` lists them".into(),
             Self::UnknownFile(_) => "`headstock files` lists them".into(),
             Self::UnknownToken(_) => "`headstock token list` lists them".into(),
+            Self::UnknownAlarm(_) => "`headstock alarms --all` lists them".into(),
+            Self::Alarm { alarm, .. } => format!("`headstock alarm show {alarm}` tells more"),
+            Self::Interlocked(it) => it.remedy(),
             Self::Forbidden { need, .. } => {
                 format!("ask somebody who is at least {need:?}").to_lowercase()
             }
@@ -209,6 +257,10 @@ impl Explain for Refused {
             Self::Locked { job, .. } => format!(
                 "look at the part, then `headstock job decide {job} done|scrap|restart|release --reason …`"
             ),
+            Self::Jogging { .. } => "wait until it is idle; one press is one step".into(),
+            Self::InHand { holder, .. } => {
+                format!("ask `{holder}` to let go; a stop ends it at once")
+            }
             Self::State { job, .. } => format!("`headstock job show {job}` tells more"),
             Self::Preflight(findings) => first_remedy(findings),
             Self::CannotResume { remedy, .. } => remedy.clone(),

@@ -112,10 +112,6 @@ impl Desk {
         Ok(sent)
     }
 
-    fn asked(&self) -> Instant {
-        self.arrived.unwrap_or_else(Instant::now)
-    }
-
     async fn report(
         &self,
         machine: &machine::Handle,

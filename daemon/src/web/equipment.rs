@@ -22,6 +22,10 @@ pub(super) async fn settings(ask: Asked) -> Result<Response, Failure> {
 /// Answers when the machine took it; a stop, when its byte has been handed to the port.
 pub(super) async fn command(ask: Asked) -> Result<Response, Failure> {
     let command: Command = ask.json()?;
+    let held = matches!(command, Command::JogHold { .. });
     ask.desk_since().tell(&ask.who, ask.name(), command).await?;
+    if let Some(jog) = ask.desk().jog(ask.name()).filter(|_| held) {
+        return Ok(json(StatusCode::ACCEPTED, &serde_json::json!({ "jog": jog })));
+    }
     Ok(json(StatusCode::ACCEPTED, &serde_json::json!({})))
 }

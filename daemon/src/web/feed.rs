@@ -27,7 +27,7 @@ use headstock_config::machine::Live;
 use headstock_config::people::Person;
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 use warp::http::HeaderValue;
 use warp::http::header::SEC_WEBSOCKET_PROTOCOL;
@@ -36,6 +36,7 @@ use warp::ws::{Message, WebSocket};
 
 use super::ask::Asked;
 use super::error::Failure;
+use super::hands::Hands;
 use super::who;
 use crate::desk::{Desk, Snapshot};
 use crate::points::Follower;
@@ -50,7 +51,7 @@ const ANSWERS: Duration = Duration::from_secs(60);
 const PULSE: Duration = Duration::from_millis(100);
 /// Entries read from the journal at a time.
 const PAGE: usize = 256;
-/// Largest message that a client may send, bytes. What it sends is passed over.
+/// Largest message that a client may send, bytes.
 const HEARS: usize = 4096;
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -92,12 +93,15 @@ pub(super) async fn open(ask: Asked) -> Result<Response, Failure> {
     let points = points.map(|prefixes| follow(&desk, &prefixes));
     let upgraded = move |socket: WebSocket| async move {
         let (to_client, mut from_client) = socket.split();
-        let mut feed = Feed { desk, who, to_client, points, told: 0, pinged: Instant::now() };
+        let (mut hands, refusals) = Hands::new(hall, who.clone());
+        let mut feed =
+            Feed { desk, who, to_client, refusals, points, told: 0, pinged: Instant::now() };
         let end = tokio::select! {
             end = feed.tell(after) => end,
-            end = listen(&mut from_client) => end,
+            end = listen(&mut from_client, &mut hands) => end,
             () = closing.cancelled() => End::Closing,
         };
+        hands.let_go().await;
         feed.close(end, from_client).await;
         drop(seat);
     };
@@ -117,12 +121,16 @@ fn follow(desk: &Desk, prefixes: &str) -> Follower {
     points.follow(prefixes.flat_map(|prefix| points.beginning(prefix)))
 }
 
-/// Waits until the client leaves or falls silent. Pings are answered by being read.
-async fn listen(from_client: &mut SplitStream<WebSocket>) -> End {
+/// Hears the client until it leaves or falls silent. Pings are answered by being read.
+async fn listen(from_client: &mut SplitStream<WebSocket>, hands: &mut Hands) -> End {
     loop {
         match timeout(ANSWERS, from_client.next()).await {
             Err(_) => return End::Slow,
-            Ok(Some(Ok(message))) if !message.is_close() => (),
+            Ok(Some(Ok(message))) if !message.is_close() => {
+                if let Ok(text) = message.to_str() {
+                    hands.hear(text).await;
+                }
+            }
             Ok(_) => return End::Gone,
         }
     }
@@ -133,6 +141,8 @@ struct Feed {
     who: Person,
     to_client: SplitSink<WebSocket, Message>,
     points: Option<Follower>,
+    /// What the client asked for over the feed and was refused.
+    refusals: mpsc::Receiver<FeedMessage>,
     /// The last entry that the client has been given.
     told: u64,
     /// When the client was last asked whether it is there.
@@ -155,8 +165,8 @@ impl Feed {
             // Also for a client whose number this book has not come to: it is of another book.
             None => {
                 self.told = latest;
-                let Snapshot { number, equipment, jobs } = snapshot;
-                self.send(&FeedMessage::Snapshot { number, equipment, jobs }).await?;
+                let Snapshot { number, equipment, jobs, alarms } = snapshot;
+                self.send(&FeedMessage::Snapshot { number, equipment, jobs, alarms }).await?;
             }
         }
         self.catch_up(latest).await?;
@@ -168,6 +178,7 @@ impl Feed {
             tokio::select! {
                 biased;
                 entry = entries.recv() => self.happened(entry).await?,
+                Some(refused) = self.refusals.recv() => self.send(&refused).await?,
                 _ = ping.tick() => self.ping().await?,
                 _ = pulse.tick() => {
                     self.live(&mut machines).await?;

@@ -26,6 +26,7 @@ mod events;
 mod feed;
 mod files;
 mod hall;
+mod hands;
 mod health;
 mod jobs;
 mod listen;

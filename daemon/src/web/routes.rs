@@ -120,7 +120,7 @@ macro_rules! route {
 pub(super) const ROUTES: &[Route] = &[
     route!(POST "/api/v1/equipment/{id}/commands", RUN, "Tell a machine something", equipment::command)
         .takes(Takes::Json("Command"))
-        .gives(202, "Nothing"),
+        .gives(202, "Told"),
     route!(POST "/api/v1/stop", RUN, "Stop one machine or all, and say what was confirmed", stop::stop)
         .takes(Takes::Json("StopScope"))
         .gives(200, "[StopReport]"),

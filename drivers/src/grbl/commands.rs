@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use headstock_config::command::Command;
+use headstock_config::command::{Command, HoldWish};
 use headstock_config::event::Cause;
 use headstock_config::machine::Mode;
 
@@ -28,6 +28,9 @@ impl Grbl {
         command: Command,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
+        if !matches!(command, Command::JogHold { .. } | Command::Override { .. }) {
+            self.jog_let_go(now, out);
+        }
         self.permit(&command)?;
         match command {
             Command::Hold | Command::Stop | Command::Abort => {
@@ -38,7 +41,10 @@ impl Grbl {
                 let text = "the controller was reset on request".into();
                 self.reset(now, Reason { cause: Cause::Asked, text, announce: false }, out);
             }
-            Command::JogCancel => self.cancel_jog(now, out),
+            Command::JogCancel | Command::JogEnd => self.jog_end(now, out),
+            Command::JogHold { toward, feed, lease_ms } => {
+                self.jog_hold(now, HoldWish { toward, feed, lease_ms }, out)?;
+            }
             Command::Override { which, percent } => self.overrides.want(which, percent)?,
             Command::Jog { by, feed, absolute } => self.jog(jog::line(by, feed, absolute)?)?,
             command => self.line_command(command)?,
@@ -193,7 +199,10 @@ impl Grbl {
         if self.stopping.is_some() {
             return Err(Refusal::NotNow("stopping"));
         }
-        if matches!(command, Command::Resume | Command::Override { .. } | Command::JogCancel) {
+        if matches!(
+            command,
+            Command::Resume | Command::Override { .. } | Command::JogCancel | Command::JogEnd
+        ) {
             return Ok(());
         }
         if !self.is_known() {
@@ -204,10 +213,10 @@ impl Grbl {
         if self.program.is_some() && !waits {
             return Err(Refusal::NotNow(if mode == Mode::Idle { "running" } else { mode.word() }));
         }
-        if permitted(command, mode, waits && self.sight_is_free()) {
-            Ok(())
-        } else {
-            Err(Refusal::NotNow(mode.word()))
+        match permitted(command, mode, waits && self.sight_is_free()) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Refusal::NotNow(mode.word())),
+            None => Err(Refusal::Unsupported("do that: it has no such thing")),
         }
     }
 
@@ -223,15 +232,16 @@ impl Grbl {
 }
 
 /// The table: what may be sent in which mode. `waits`: a program waits for a person, and the
-/// controller is free.
-fn permitted(command: &Command, mode: Mode, waits: bool) -> bool {
+/// controller is free. `None`: no controller of this kind knows such a command.
+fn permitted(command: &Command, mode: Mode, waits: bool) -> Option<bool> {
     use Mode::{Alarm, Checking, Held, Idle, Jogging, Running};
     let free = mode == Idle || waits && mode == Held;
-    match command {
+    Some(match command {
         Command::Unlock => matches!(mode, Alarm | Idle),
         Command::Home { .. } => free || mode == Alarm,
         Command::Setting { .. } => matches!(mode, Idle | Alarm),
-        Command::Jog { .. } => free || mode == Jogging,
+        // Whether there is one already is looked at where it is taken.
+        Command::Jog { .. } | Command::JogHold { .. } => free || mode == Jogging,
         Command::Probe { .. } | Command::Zero { .. } | Command::WorkOffset { .. } => free,
         Command::Check { on } => mode == if *on { Idle } else { Checking },
         Command::Sleep => matches!(mode, Idle | Alarm),
@@ -239,8 +249,8 @@ fn permitted(command: &Command, mode: Mode, waits: bool) -> bool {
             let asks = line.trim_start().starts_with('$');
             free || matches!(mode, Running | Checking) || asks && mode == Alarm
         }
-        _ => false,
-    }
+        _ => return None,
+    })
 }
 
 /// Whether work coordinates mean something else once this is carried out.
@@ -344,7 +354,7 @@ mod tests {
             (Command::WorkOffset { system: 1 }, Mode::Sleeping, false, false),
         ];
         for (command, mode, waits, may) in rows {
-            assert_eq!(permitted(&command, mode, waits), may, "{command:?} while {mode:?}");
+            assert_eq!(permitted(&command, mode, waits), Some(may), "{command:?} while {mode:?}");
         }
     }
 }

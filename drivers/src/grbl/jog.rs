@@ -1,4 +1,4 @@
-//! Moving by hand.
+//! Moving by hand: steps, one at a time, and what ends them. What is held down is `jog_hold`.
 //!
 //! A jog that lies unread in the receive ring survives 0x85 and is carried out afterwards (seen on
 //! real GRBL 1.1h: the machine drove on for 6 mm). So at most one `$J` is ever unanswered, at most
@@ -10,7 +10,11 @@
 
 use std::time::{Duration, Instant};
 
+use headstock_config::command::HoldWish;
+use headstock_config::machine::{Envelope, JogNow, Xyz};
+
 use super::Grbl;
+use super::jog_hold::{Frame, HeldJog, Lapse, Sign};
 use super::modal::decimal;
 use super::protocol::State;
 use super::stream::What;
@@ -26,6 +30,10 @@ const UNHEARD: Duration = Duration::from_millis(150);
 #[derive(Debug, Default)]
 pub(super) struct Jogs {
     waiting: Option<String>,
+    /// A step was sent, and no rest has been reported since it was answered.
+    stepping: bool,
+    held: Option<HeldJog>,
+    lapse: Lapse,
     cancelled: Option<Cancel>,
 }
 
@@ -48,10 +56,26 @@ impl Jogs {
     /// A hold ends a jog; what waits must not start afterwards.
     pub(super) fn hold(&mut self) {
         self.waiting = None;
+        self.held = None;
     }
 
     pub(super) fn busy(&self) -> bool {
-        self.waiting.is_some() || self.cancelled.is_some()
+        self.waiting.is_some() || self.cancelled.is_some() || self.stepping || self.is_held()
+    }
+
+    /// Somebody holds one.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// When the one that is held is over unless it is renewed.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.held.as_ref().map(HeldJog::lease_until)
+    }
+
+    /// As everybody is shown it.
+    pub(super) fn shown(&self) -> Option<JogNow> {
+        self.held.as_ref().map(HeldJog::shown)
     }
 }
 
@@ -86,41 +110,128 @@ pub(super) fn feed_word(feed: f64) -> Result<String, Refusal> {
 }
 
 impl Grbl {
-    /// Takes a jog, to be sent at once or after the one that is being answered.
+    /// Takes a step. While one is under way there is no other: keys that repeat themselves would
+    /// have the machine drive on long after they were let go.
     pub(super) fn jog(&mut self, line: String) -> Result<(), Refusal> {
+        self.jog_is_free()?;
+        (self.jogs.waiting, self.jogs.stepping) = (Some(line), true);
+        Ok(())
+    }
+
+    fn jog_is_free(&self) -> Result<(), Refusal> {
         if self.jogs.cancelled.is_some() {
             return Err(Refusal::NotNow("ending a jog"));
         }
-        if self.jogs.waiting.is_some() {
-            return Err(Refusal::Backlog(1));
+        if self.jogs.busy() || self.stream.has_jog() || self.sight.state == State::Jog {
+            return Err(Refusal::NotNow("jogging"));
         }
-        self.jogs.waiting = Some(line);
         Ok(())
+    }
+
+    /// A sign of somebody who holds a key down: begins a jog or lets it go on.
+    pub(super) fn jog_hold(
+        &mut self,
+        now: Instant,
+        wish: HoldWish,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        if let Some(held) = &mut self.jogs.held {
+            if held.sign(now, &wish) == Sign::Renewed {
+                return Ok(());
+            }
+            self.cancel_jog(now, out);
+            return Err(Refusal::NotNow("ending a jog"));
+        }
+        self.jog_is_free()?;
+        if !self.jogs.lapse.may_begin(now) {
+            return Err(Refusal::NotNow("held on: let go and press again"));
+        }
+        if !self.stream.is_empty() || !self.errands.is_empty() || !self.rests() {
+            return Err(Refusal::NotNow("busy"));
+        }
+        let (frame, from) = self.jog_frame()?;
+        self.jogs.held = Some(HeldJog::begin(now, wish, &frame, from)?);
+        Ok(())
+    }
+
+    /// What a jog that is held is bounded by, and where it begins.
+    fn jog_frame(&self) -> Result<(Frame, Xyz), Refusal> {
+        let live = &self.sight.live;
+        let at = live.machine_position.filter(|_| live.position_doubt.is_none());
+        let (Some(true), Some(from)) = (live.homed, at) else {
+            let why = "the machine has not been homed: jog in steps of at most 1 mm, or home it";
+            return Err(Refusal::BadCommand(why.into()));
+        };
+        let it = &self.it.controller;
+        let limits = || {
+            let travel = it.travel.filter(|it| it.iter().all(|it| *it > 0.0))?;
+            let known = it.homing == Some(true);
+            known.then(|| Envelope { min: travel.map(|it| -it), max: [0.0; 3] })
+        };
+        let Some(envelope) = self.setup.envelope.or_else(limits) else {
+            let why = "nobody knows the limits of the machine: jog in steps of at most 1 mm, or \
+                       declare `envelope`";
+            return Err(Refusal::BadCommand(why.into()));
+        };
+        let frame = Frame {
+            envelope,
+            max_rate: it.max_rate.unwrap_or_default(),
+            acceleration: it.acceleration.unwrap_or_default(),
+            overrun: self.setup.jog_overrun,
+            baud: self.setup.baud,
+        };
+        Ok((frame, from))
+    }
+
+    /// Anything but a sign of the operator ends what is held.
+    pub(super) fn jog_let_go(&mut self, now: Instant, out: &mut Outbox) {
+        if self.jogs.is_held() {
+            self.cancel_jog(now, out);
+        }
     }
 
     /// Sends the waiting jog if it may go.
     pub(super) fn send_jog(&mut self, now: Instant, out: &mut Outbox) {
+        if self.jogs.held.as_ref().is_some_and(|held| held.is_over(now)) {
+            self.jogs.lapse.begin(now);
+            return self.cancel_jog(now, out);
+        }
         let free = self.stream.is_empty() && self.errands.is_empty() && self.stopping.is_none();
         let state_allows = matches!(self.sight.state, State::Idle | State::Jog);
         if !free || !state_allows || self.jogs.cancelled.is_some() {
             return;
         }
-        if let Some(line) = self.jogs.waiting.take() {
+        let at = self.sight.live.machine_position;
+        let segment = self.jogs.held.as_mut().zip(at).and_then(|(held, at)| held.next(now, at));
+        if let Some(line) = self.jogs.waiting.take().or(segment) {
             self.stream.send(now, &line, What::Jog(line.clone()), &mut out.bytes);
         }
     }
 
+    /// The operator says that the key was let go.
+    pub(super) fn jog_end(&mut self, now: Instant, out: &mut Outbox) {
+        self.cancel_jog(now, out);
+        self.jogs.lapse.end();
+    }
+
     /// Ends a jog.
     pub(super) fn cancel_jog(&mut self, now: Instant, out: &mut Outbox) {
-        self.jogs.waiting = None;
+        self.jogs.hold();
         self.jogs.cancelled = Some(Cancel { at: now, feed: f64::INFINITY, rested: false });
         self.poll.ask(now, &[CANCEL], out);
     }
 
     /// A report came while a jog may be ending.
     pub(super) fn jog_saw(&mut self, now: Instant, out: &mut Outbox) {
-        let Some(cancel) = &mut self.jogs.cancelled else { return };
         let rests = self.sight.at_rest(self.it.quiet_planner);
+        if rests && !self.stream.has_jog() && self.jogs.waiting.is_none() {
+            self.jogs.stepping = false;
+        }
+        if !matches!(self.sight.state, State::Idle | State::Jog) {
+            // A hold, a door, an alarm: whoever holds a key is not in charge any more.
+            self.jogs.held = None;
+        }
+        let Some(cancel) = &mut self.jogs.cancelled else { return };
         if rests && self.it.jog_cancel_flushes && FLUSHED <= now - cancel.at {
             self.stream.forget_jogs();
         }
@@ -143,7 +254,8 @@ impl Grbl {
     pub(super) fn jog_answered(&mut self, line: String, refused: Option<u16>, out: &mut Outbox) {
         // FluidNC refuses what a cancel throws away; that is what was wanted.
         if refused.is_some() && self.jogs.cancelled.is_none() {
-            self.jogs.waiting = None;
+            self.jogs.hold();
+            self.jogs.stepping = false;
             self.command_failed(line, refused, out);
         }
     }

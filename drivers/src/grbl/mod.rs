@@ -21,6 +21,7 @@ mod hold;
 mod integrity;
 mod introduce;
 mod jog;
+mod jog_hold;
 mod modal;
 mod mode;
 mod offsets;
@@ -47,7 +48,7 @@ use std::time::Instant;
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::{Cause, Event};
 use headstock_config::machine::{
-    HoldMeans, Live, Machine, Mode, OnError, Progress, StopMeans, Units,
+    Envelope, HoldMeans, Live, Machine, Mode, OnError, Progress, StopMeans, Units, Xyz,
 };
 
 use self::dialect::Capabilities;
@@ -129,6 +130,12 @@ struct Setup {
     units: Units,
     /// The link carries reports ten times a second without being felt.
     fast_link: bool,
+    /// Bits per second.
+    baud: u32,
+    /// What the tool can reach, if it is declared.
+    envelope: Option<Envelope>,
+    /// Distance that a held jog may overrun, mm per axis.
+    jog_overrun: Xyz,
 }
 
 impl Grbl {
@@ -142,6 +149,9 @@ impl Grbl {
             spinup_s: machine.spinup_s,
             units: machine.units,
             fast_link: 200_000 <= machine.baud,
+            baud: machine.baud,
+            envelope: machine.envelope,
+            jog_overrun: machine.jog_overrun,
         })
     }
 
@@ -276,6 +286,7 @@ impl Driver for Grbl {
             self.override_deadline(),
             self.intro.deadline(),
             self.program_deadline(),
+            self.jogs.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -299,7 +310,8 @@ impl Driver for Grbl {
         if !self.open || self.stopping.is_some() {
             return;
         }
-        if self.program.is_some() || matches!(self.sight.state, State::Run | State::Jog) {
+        let jogs = self.jogs.is_held() || self.stream.has_jog();
+        if self.program.is_some() || jogs || matches!(self.sight.state, State::Run | State::Jog) {
             // Nobody will be here to see where it comes to rest.
             self.hold_motion(now, out);
             self.lose_program(Cause::Closing, "the house is closing".into(), false, out);
@@ -313,6 +325,7 @@ impl Driver for Grbl {
         self.lose_program(Cause::Link, format!("the link is lost: {reason}"), false, out);
         if self.open {
             self.open = false;
+            self.jogs.clear();
             self.show_mode(out);
             out.events.push_back(Event::Disconnected { reason: reason.into() });
         }

@@ -41,6 +41,8 @@ impl Grbl {
             State::Idle if !self.is_known() => Mode::Connecting,
             // The report may be older than the hold, or than what is about to move.
             State::Idle if self.hold.is_pending() => Mode::Holding,
+            // Between two segments, or as far as it may go.
+            State::Idle if self.jogs.is_held() => Mode::Jogging,
             State::Idle => self.mode_at_rest(Mode::Idle),
             State::Check => self.mode_at_rest(Mode::Checking),
             State::Run if self.hold.is_pending() => Mode::Holding,
@@ -79,6 +81,7 @@ impl Grbl {
     pub(super) fn show_mode(&mut self, out: &mut Outbox) {
         let mode = self.mode();
         self.sight.live.mode = mode;
+        self.sight.live.jog = self.jogs.shown();
         if mode != self.shown {
             self.shown = mode;
             out.events.push_back(Event::Mode { mode });

@@ -1,5 +1,6 @@
 //! The views of the command line: one file per resource.
 
+pub mod alarms;
 pub mod entries;
 pub mod files;
 pub mod findings;
@@ -7,6 +8,7 @@ pub mod house;
 pub mod jobs;
 pub mod machines;
 pub mod points;
+pub mod rules;
 
 #[cfg(test)]
 mod samples;

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use headstock_config::command::{Command, NO_AXIS, Override};
+use headstock_config::point::Value;
 
 use super::words;
 use crate::cli::trouble::Trouble;
@@ -103,6 +104,24 @@ pub enum Order {
         /// 10 to 200; for rapid 25, 50 or 100
         percent: u16,
     },
+    /// Set a tag of a device on a bus, and read it back: write fan speed 0.5, write relay light on
+    Write {
+        /// The machine's id
+        machine: String,
+        /// The tag's name
+        tag: String,
+        /// on, off, a number in the tag's unit, or a word
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Parse programs without moving (`$C`), or move again
+    Check {
+        /// The machine's id
+        machine: String,
+        /// on or off
+        #[arg(value_parser = ["on", "off"])]
+        what: String,
+    },
     /// Motors and spindle off until a reset
     Sleep {
         /// The machine's id
@@ -198,6 +217,10 @@ impl Order {
             Self::Override { machine, which, percent } => {
                 (machine, Command::Override { which, percent })
             }
+            Self::Write { machine, tag, value } => {
+                (machine, Command::Write { tag, value: Value::typed(&value) })
+            }
+            Self::Check { machine, what } => (machine, Command::Check { on: what == "on" }),
             Self::Sleep { machine } => (machine, Command::Sleep),
             Self::Preheat { machine, heater, celsius } => {
                 (machine, Command::Preheat { heater, celsius: finite(celsius)? })
@@ -304,6 +327,23 @@ mod tests {
             ("fan mill 50", Command::Fan { percent: 50.0 }),
             ("motors mill off", Command::Motors { on: false }),
             ("answer mill 1", Command::Answer { choice: 1 }),
+            (
+                "jog mill X1 Y-5.5 Z-0.25 F600 --absolute",
+                Command::Jog {
+                    by: [Some(1.0), Some(-5.5), Some(-0.25)],
+                    feed: 600.0,
+                    absolute: true,
+                },
+            ),
+            ("check mill off", Command::Check { on: false }),
+            (
+                "write mill setpoint -2.5",
+                Command::Write { tag: "setpoint".into(), value: Value::Number(-2.5) },
+            ),
+            (
+                "write mill light on",
+                Command::Write { tag: "light".into(), value: Value::Flag(true) },
+            ),
             ("override mill feed 120", Command::Override { which: Override::Feed, percent: 120 }),
         ];
         for (words, expected) in spelt {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
+use futures_util::{SinkExt, StreamExt};
 use headstock_config::api::FeedMessage;
 use headstock_config::job::JobEvent;
 use headstock_config::ledger::Fact;
@@ -82,7 +82,8 @@ async fn a_feed_begins_with_everything_and_goes_on_with_what_happens() {
     let trial = Trial::open().await;
     trial.idle().await;
     let mut client = Client::open(&trial, "").await;
-    let FeedMessage::Snapshot { number, equipment, jobs } = client.hear().await.unwrap() else {
+    let FeedMessage::Snapshot { number, equipment, jobs, alarms: _ } = client.hear().await.unwrap()
+    else {
         panic!("the snapshot comes first")
     };
     assert_eq!((equipment.len(), jobs.len()), (1, 0));
@@ -159,6 +160,78 @@ async fn live_values_come_by_themselves() {
             seen = machine == "mill" && live.work_position.is_some_and(|it| it[0] == 5.0);
         }
     }
+}
+
+impl Client {
+    async fn say(&mut self, words: Value) {
+        self.socket.send(Message::text(words.to_string())).await.unwrap();
+    }
+
+    /// The next thing that was refused, by its code.
+    async fn refusal(&mut self) -> String {
+        loop {
+            if let FeedMessage::Refused { code, .. } = self.hear().await.expect("an open feed") {
+                return code;
+            }
+        }
+    }
+}
+
+fn key(machine: &str) -> Value {
+    json!({
+        "type": "jog_hold", "machine": machine, "toward": [-1, 0, 0], "feed": 300, "lease_ms": 500,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_held_is_refused_over_the_feed() {
+    let trial = Trial::open().await;
+    trial.idle().await;
+    let mut client = Client::open(&trial, "?after=0").await;
+    client.say(key("mill")).await;
+    assert_eq!(client.refusal().await, "machine.bad_command", "it has not been homed");
+    client.say(key("lathe")).await;
+    assert_eq!(client.refusal().await, "desk.unknown_machine");
+    client.say(json!({ "type": "fly" })).await;
+    assert_eq!(client.refusal().await, "feed.words");
+    let token = trial.token("screen", Role::Viewer).await;
+    let mut screen = Client::open_as(&trial, "?after=0", Some(&token)).await;
+    screen.say(key("mill")).await;
+    assert_eq!(screen.refusal().await, "desk.forbidden");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_held_over_the_feed_is_let_go_when_the_socket_is_closed() {
+    let trial = Trial::open().await;
+    trial.idle().await;
+    let commands = "/api/v1/equipment/mill/commands";
+    let homing = json!({ "command": "setting", "number": 22, "value": "1" });
+    trial.post(commands, homing).await.with(202);
+    trial.until("/api/v1/equipment/mill", |it| it["controller"]["homing"] == true).await;
+    trial.post(commands, json!({ "command": "home" })).await.with(202);
+    let homed = |it: &Value| it["live"]["homed"] == true && it["state"] == "idle";
+    trial.until("/api/v1/equipment/mill", homed).await;
+
+    let mut client = Client::open(&trial, "?after=0").await;
+    let held = async {
+        loop {
+            client.say(key("mill")).await;
+            if let FeedMessage::Live { live, .. } = client.hear().await.expect("an open feed")
+                && let Some(jog) = live.jog
+            {
+                return jog;
+            }
+        }
+    };
+    let jog = tokio::time::timeout(MOMENT, held).await.expect("it is held");
+    assert!(jog.stop_mm <= 5.0 && jog.toward == [-1, 0, 0], "{jog:?}");
+    drop(client);
+    let ended = |it: &Value| it.as_array().unwrap().iter().any(is_end);
+    fn is_end(entry: &Value) -> bool {
+        entry["request"]["command"]["command"] == "jog_end"
+    }
+    trial.until("/api/v1/events?limit=1000", ended).await;
+    trial.until("/api/v1/equipment/mill", |it| it["live"]["jog"].is_null()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

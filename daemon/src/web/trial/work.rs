@@ -97,6 +97,46 @@ async fn a_stop_says_what_was_confirmed_and_is_timed() {
     assert!(text.contains("headstock_stop_seconds_count 3\n"), "{text}");
 }
 
+/// What a person does by hand between two jobs, each as it is asked for over REST.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_is_worked_by_hand() {
+    let trial = Trial::open().await;
+    trial.idle().await;
+    let path = "/api/v1/equipment/mill";
+    let commands = "/api/v1/equipment/mill/commands";
+    let tell = async |command: Value| {
+        trial.until(path, |it| it["state"] == "idle").await;
+        assert_eq!(trial.post(commands, command).await.with(202), json!({}));
+    };
+    tell(json!({ "command": "setting", "number": 22, "value": "1" })).await;
+    trial.until(path, |it| it["controller"]["homing"] == true).await;
+    tell(json!({ "command": "home" })).await;
+    trial.until(path, |it| it["live"]["homed"] == true).await;
+    let at = |place: [f64; 3]| move |it: &Value| it["live"]["machine_position"] == json!(place);
+    trial.until(path, at([-1.0; 3])).await;
+    tell(json!({ "command": "jog", "by": [-10.0, -5.0, null], "feed": 600.0 })).await;
+    trial.until(path, at([-11.0, -6.0, -1.0])).await;
+    tell(json!({ "command": "zero", "at": [0.0, 0.0, 0.0] })).await;
+    trial.until(path, |it| it["live"]["work_position"] == json!([0.0, 0.0, 0.0])).await;
+    tell(json!({ "command": "run", "line": "G0 X-1" })).await;
+    trial.until(path, |it| it["live"]["work_position"][0] == -1.0).await;
+    tell(json!({ "command": "probe", "by": [null, null, -2.0], "feed": 60.0, "lenient": true }))
+        .await;
+    trial.until("/api/v1/events?limit=1000", |it| it.to_string().contains("\"probed\"")).await;
+    for (which, percent, place) in [("feed", 120, 0), ("rapid", 50, 1), ("spindle", 90, 2)] {
+        tell(json!({ "command": "override", "which": which, "percent": percent })).await;
+        trial.until(path, |it| it["live"]["overrides"][place] == percent).await;
+    }
+    let token = trial.token("eye", Role::Viewer).await;
+    for command in ["jog_end", "home", "unlock"] {
+        let body = json!({ "command": command }).to_string();
+        let answer = trial.over_tcp(&token, "POST", commands, &body).await;
+        assert_eq!(answer.refused(403), "desk.forbidden", "{command}");
+    }
+    let write = json!({ "command": "write", "tag": "light", "value": true });
+    assert_eq!(trial.post(commands, write).await.refused(409), "machine.unsupported");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_book_is_read_page_by_page() {
     let trial = Trial::open().await;
