@@ -22,6 +22,7 @@ mod files;
 mod jobs;
 mod journal;
 mod machines;
+mod points;
 mod say;
 mod service;
 mod signals;
@@ -70,6 +71,8 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Daemon(words) => service::daemon(words, &common),
         Verb::Status => status(&call()?),
         Verb::Machines { machine } => machines::list(&call()?, machine.as_deref()),
+        Verb::Points { prefix, watch } => points::list(&call()?, &prefix, watch),
+        Verb::Point(words) => points::point(&call()?, words),
         Verb::Upload { file, name } => files::upload(&call()?, &file, name.as_deref()),
         Verb::Files { what } => files::files(&call()?, what.unwrap_or_default()),
         Verb::Job { what } => jobs::job(&call()?, what),

@@ -7,6 +7,7 @@ mod alarm;
 mod kept;
 mod local;
 mod order;
+mod points;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ pub use self::local::{
     ConfigVerb, DaemonWords, DemoWords, GrblWords, JournalVerb, SimVerb, TraceVerb,
 };
 pub use self::order::Order;
+pub use self::points::PointWords;
 use super::exit;
 
 /// Runs a workshop: one daemon on a small box, and these commands to talk to it.
@@ -74,6 +76,17 @@ pub enum Verb {
         /// A machine's id
         machine: Option<String>,
     },
+    /// List everything that devices report, with how far it can be believed
+    Points {
+        /// Only those whose name begins so: a machine's id, say
+        #[arg(default_value = "", hide_default_value = true)]
+        prefix: String,
+        /// Show changes as they come, until it is ended
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Show a point, set it, or show what it has been
+    Point(PointWords),
     /// Bring a program file to the box and show what is in it
     Upload {
         /// The file
@@ -229,6 +242,19 @@ mod tests {
         for word in ["viewer", "operator", "maintainer", "admin"] {
             parse(&format!("token create --name n --role {word}"));
         }
+    }
+
+    #[test]
+    fn a_point_is_looked_at_or_set() {
+        for words in
+            ["points mill. --json", "points --watch", "point mill.x --history 1h --every 1m"]
+        {
+            parse(words);
+        }
+        let Verb::Point(words) = parse("point vfd.frequency --set -5").verb else { panic!() };
+        assert_eq!(words.set.as_deref(), Some("-5"));
+        let both = ["headstock", "point", "a.b", "--set", "1", "--history", "1h"];
+        assert!(Args::try_parse_from(both).is_err());
     }
 
     #[test]
