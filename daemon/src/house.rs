@@ -117,12 +117,11 @@ impl House {
         }
         for bus in plug::buses(&settings.machines) {
             let plugged = plugs.bus(&bus)?;
+            let (points, ledger) = (points.clone(), ledger.clone());
             let closing = machines_closing.clone();
-            let (on_it, thread) =
-                machine::bus::start(bus.kind, plugged, points.clone(), ledger.clone(), closing)?;
-            for (declared, handle) in bus.machines.iter().zip(on_it) {
-                handles.insert(declared.id.clone(), known_as(declared, handle));
-            }
+            let around = machine::bus::Surroundings { points, ledger, closing };
+            let (on_it, thread) = machine::bus::start(bus.kind, &bus.machines, plugged, around)?;
+            handles.extend(on_it.into_iter().map(|it| (it.declared.id.clone(), it)));
             let names: Vec<&str> = bus.machines.iter().map(|it| it.id.as_str()).collect();
             threads.push((names.join(", "), thread));
         }

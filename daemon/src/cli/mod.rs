@@ -23,6 +23,7 @@ mod jobs;
 mod journal;
 mod machines;
 mod points;
+mod pretend;
 mod say;
 mod service;
 mod signals;

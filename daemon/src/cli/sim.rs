@@ -14,7 +14,10 @@ use super::{say, signals};
 
 /// Runs it until somebody ends it (Ctrl-C, SIGTERM, SIGHUP), then tells what it has seen.
 pub(super) fn sim(what: SimVerb, json: bool) -> Result<Exit, Trouble> {
-    let SimVerb::Grbl(words) = what;
+    let words = match what {
+        SimVerb::Grbl(words) => words,
+        SimVerb::Modbus(words) => return super::pretend::modbus(words, json),
+    };
     let pretender = sim::start(options(words)).map_err(|error| no_device(&error))?;
     let at = pretender.path();
     signals::until_ended(|| {

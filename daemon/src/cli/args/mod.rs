@@ -8,6 +8,7 @@ mod kept;
 mod local;
 mod order;
 mod points;
+mod pretend;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ pub use self::local::{
 };
 pub use self::order::Order;
 pub use self::points::PointWords;
+pub use self::pretend::ModbusWords;
 use super::exit;
 
 /// Runs a workshop: one daemon on a small box, and these commands to talk to it.

@@ -1,0 +1,43 @@
+//! The kinds of buses: each with its language and its carrier. The one place where they meet.
+
+use std::io;
+use std::thread::JoinHandle;
+
+use headstock_config::machine::{Machine, Port};
+use headstock_drivers::bus::admission::{self, Demand, Unfit};
+use headstock_drivers::link::modbus::Wire;
+use headstock_drivers::modbus::Modbus;
+use headstock_drivers::registry::BusKind;
+
+use super::{PRIORITY_NETWORK, Surroundings, spawn};
+use crate::machine::{Handle, PRIORITY};
+
+pub(super) fn start(
+    kind: BusKind,
+    declared: &[Machine],
+    plugged: Vec<Machine>,
+    around: Surroundings,
+) -> io::Result<(Vec<Handle>, JoinHandle<()>)> {
+    match kind {
+        BusKind::Modbus => {
+            let network = matches!(plugged.first().map(|it| &it.port), Some(Port::Tcp(..)));
+            let priority = if network { PRIORITY_NETWORK } else { PRIORITY };
+            let wire = Wire::new(&plugged);
+            let evidence = wire.evidence();
+            let frames = Box::new(move || evidence.text());
+            spawn(declared, Modbus::new(&plugged), priority, || wire, Some(frames), around)
+        }
+        BusKind::Pins | BusKind::I2c => {
+            Err(io::Error::new(io::ErrorKind::Unsupported, format!("nobody carries {kind:?}")))
+        }
+    }
+}
+
+/// Whether a bus can do what is declared.
+pub(super) fn judge(kind: BusKind, machines: &[Machine]) -> Result<Demand, Vec<Unfit>> {
+    match kind {
+        BusKind::Modbus => admission::judge(&Modbus::new(machines), machines),
+        // What happens inside this box takes no time that matters.
+        BusKind::Pins | BusKind::I2c => Ok(Demand { rows: Vec::new() }),
+    }
+}
