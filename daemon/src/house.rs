@@ -40,7 +40,7 @@ use crate::journal::{Journal, Options};
 use crate::points::{Keeper, Points};
 use crate::rules::{Declared, Rules};
 use crate::store::Store;
-use crate::{alarms, ledger, machine, rules, web};
+use crate::{alarms, ledger, machine, modbus_door, rules, web};
 
 /// How long a closing house waits for its parts before it names the late ones and goes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -97,6 +97,10 @@ impl House {
         let listeners = web::bind(&settings, &socket).await?;
         let web = listeners.tcp_addr();
         std::fs::write(state_dir.join("web.addr"), web.to_string())?;
+        let modbus = modbus_door::bind(&settings.modbus_server).await?;
+        if let Some(door) = &modbus {
+            std::fs::write(state_dir.join("modbus.addr"), door.at.to_string())?;
+        }
 
         let points = Points::of_house(&settings);
         let machines_closing = CancellationToken::new();
@@ -147,6 +151,14 @@ impl House {
         let guard = rules::start(&rules, machines, &desk, &mut tasks, closing)?;
         threads.push(("the rules".into(), guard));
         watch::keep_alarms(&mut tasks, &desk, &settings, &doors_closing);
+        if let Some(door) = modbus {
+            let (desk, closing) = (desk.clone(), doors_closing.clone());
+            let offered = settings.modbus_server.clone();
+            tasks.spawn(async move {
+                modbus_door::serve(door, desk, offered, closing).await;
+                "the door for Modbus"
+            });
+        }
         let door = web::Door { desk: desk.clone(), settings: Arc::new(settings), opened };
         let closing = doors_closing.clone();
         tasks.spawn(async move {
