@@ -139,7 +139,10 @@ fn on_a_wire_ten_times_worse_lines_stay_in_order_or_the_print_is_given_up() {
         let wrong: Vec<_> = expected.iter().zip(&got).filter(|(one, other)| one != other).collect();
         changed += wrong.len();
         assert!(wrong.len() <= 2, "seed {seed}: {wrong:?}");
-        assert!(wrong.iter().all(|(one, other)| one.chars().count() == other.chars().count()), "{wrong:?}");
+        assert!(
+            wrong.iter().all(|(one, other)| one.chars().count() == other.chars().count()),
+            "{wrong:?}"
+        );
         if end == Event::ProgramDone {
             assert_eq!(got.len(), expected.len(), "seed {seed}");
         }
