@@ -21,6 +21,7 @@ mod files;
 mod jobs;
 mod journal;
 mod machines;
+mod pretend;
 mod say;
 mod service;
 mod signals;

@@ -10,11 +10,18 @@ use serde::Serialize;
 use super::args::{GrblWords, SimVerb};
 use super::exit::Exit;
 use super::trouble::Trouble;
-use super::{say, signals};
+use super::{pretend, say, signals};
 
 /// Runs it until somebody ends it (Ctrl-C, SIGTERM, SIGHUP), then tells what it has seen.
 pub(super) fn sim(what: SimVerb, json: bool) -> Result<Exit, Trouble> {
-    let SimVerb::Grbl(words) = what;
+    match what {
+        SimVerb::Grbl(words) => grbl(words, json),
+        SimVerb::Pins(words) => pretend::pins(&words, json),
+        SimVerb::I2c(words) => pretend::chips(&words, json),
+    }
+}
+
+fn grbl(words: GrblWords, json: bool) -> Result<Exit, Trouble> {
     let pretender = sim::start(options(words)).map_err(|error| no_device(&error))?;
     let at = pretender.path();
     signals::until_ended(|| {

@@ -16,7 +16,8 @@ use serde::de::DeserializeOwned;
 
 pub use self::kept::{EventsWanted, FilesVerb, JobVerb, TokenVerb};
 pub use self::local::{
-    ConfigVerb, DaemonWords, DemoWords, GrblWords, JournalVerb, SimVerb, TraceVerb,
+    ChipsWords, ConfigVerb, DaemonWords, DemoWords, GrblWords, JournalVerb, PinsWords, SimVerb,
+    TraceVerb,
 };
 pub use self::order::Order;
 use super::exit;
