@@ -164,11 +164,19 @@ pub enum Wish<'w> {
 fn whats(wish: &Wish<'_>) -> &'static [What] {
     match wish {
         // A program and a line of G-code may do anything.
-        Wish::Start | Wish::Command(Command::Resume | Command::Run { .. }) => {
+        // So may what waits for an answer.
+        Wish::Start
+        | Wish::Command(Command::Resume | Command::Run { .. } | Command::Answer { .. }) => {
             &[What::Start, What::Motion, What::Heat]
         }
         Wish::Command(command) => match command {
-            Command::Home { .. } | Command::Jog { .. } | Command::Probe { .. } => &[What::Motion],
+            Command::Home { .. }
+            | Command::Jog { .. }
+            | Command::JogHold { .. }
+            | Command::Probe { .. }
+            | Command::Extrude { .. }
+            | Command::Motors { on: true } => &[What::Motion],
+            Command::Preheat { celsius, .. } if 0.0 < *celsius => &[What::Heat],
             Command::Write { .. } => &[What::Write],
             Command::Hold
             | Command::Stop
@@ -176,6 +184,11 @@ fn whats(wish: &Wish<'_>) -> &'static [What] {
             | Command::Reset
             | Command::Unlock
             | Command::JogCancel
+            | Command::JogEnd
+            | Command::Preheat { .. }
+            | Command::Fan { .. }
+            | Command::Motors { on: false }
+            | Command::Answer { .. }
             | Command::Zero { .. }
             | Command::WorkOffset { .. }
             | Command::Override { .. }
