@@ -31,6 +31,7 @@ mod tokens;
 mod traces;
 mod trouble;
 mod watch;
+mod worlds;
 
 use std::process::ExitCode;
 

@@ -1,95 +1,110 @@
-//! Pretend boards and buses: to make one alone, and to change the world of one that runs.
+//! Pretend Modbus devices alone, for other programs and for training.
 
+use std::fmt::Write as _;
 use std::io;
-use std::path::Path;
 
-use headstock_drivers::gpio;
-use headstock_drivers::i2c;
-use headstock_drivers::sim::Visit;
+use headstock_config::load;
+use headstock_config::machine::{Machine, Port};
+use headstock_drivers::modbus::sim::{self, Counted, Options};
+use headstock_tui::words::{count, plain};
+use serde::Serialize;
 
-use super::args::{ChipsWords, PinsWords};
+use super::args::ModbusWords;
 use super::exit::Exit;
 use super::trouble::Trouble;
 use super::{say, signals};
 
-/// A board of pins: made and kept, or told something.
-pub(super) fn pins(words: &PinsWords, json: bool) -> Result<Exit, Trouble> {
-    if !words.words.is_empty() {
-        return tell(&words.socket, &words.words, json);
-    }
-    let board = gpio::sim::Board::open(&words.socket).map_err(|error| no_device(&error))?;
-    keep(board.path(), "board", json)
-}
-
-/// A bus of chips, likewise.
-pub(super) fn chips(words: &ChipsWords, json: bool) -> Result<Exit, Trouble> {
-    if words.chip.is_empty() {
-        return tell(&words.socket, &words.words, json);
-    }
-    let chips: Vec<(&str, u8)> = words.chip.iter().map(|it| (it.0.as_str(), it.1)).collect();
-    let bus = i2c::sim::Bus::open(&words.socket, words.time_scale, &chips);
-    let bus = bus.map_err(|error| no_device(&error))?;
-    keep(bus.path(), "bus", json)
-}
-
-/// Until somebody ends it.
-fn keep(path: &Path, what: &str, json: bool) -> Result<Exit, Trouble> {
-    let at = path.display();
-    signals::until_ended(|| {
-        if json {
-            say::json(&serde_json::json!({ "socket": path }));
-        } else {
-            say::text(&format!("a pretend {what} listens at {at}; end it with Ctrl-C"));
-        }
-    })
-    .map_err(|error| no_device(&error))?;
-    Ok(Exit::Done)
-}
-
-/// One line there and one line back; after `watch` every line that comes, until the device goes.
-fn tell(socket: &Path, words: &[String], json: bool) -> Result<Exit, Trouble> {
-    let said = words.join(" ");
-    let away = |error: &io::Error| nobody(socket, error);
-    let mut visit = Visit::begin(socket).map_err(|error| away(&error))?;
-    let answer = visit.say(&said).map_err(|error| away(&error))?;
-    if words.first().is_some_and(|it| it == "watch") {
-        visit.be_patient().map_err(|error| away(&error))?;
-        while let Ok(line) = visit.hear() {
-            show(&line, json);
-        }
-        return Ok(Exit::Done);
-    }
-    if json || !answer.is_empty() {
-        show(&answer, json);
-    }
-    Ok(Exit::Done)
-}
-
-fn show(line: &str, json: bool) {
+/// Runs them until somebody ends it (Ctrl-C, SIGTERM, SIGHUP), then tells what they have seen.
+pub(super) fn modbus(words: ModbusWords, json: bool) -> Result<Exit, Trouble> {
+    let machines = machines(&words).map_err(|error| no_device(&error))?;
+    let options = Options {
+        time_scale: words.time_scale,
+        faults: words.fault,
+        seed: words.seed,
+        link: words.pty,
+        ..Options::default()
+    };
+    let begin = if words.tcp { sim::network } else { sim::serial };
+    let bus = begin(&machines, options).map_err(|error| no_device(&error.to_string()))?;
+    signals::until_ended(|| opened(bus.port(), machines.len(), json))
+        .map_err(|error: io::Error| no_device(&error.to_string()))?;
+    let seen = Seen::from(bus.counted());
     if json {
-        say::json(&serde_json::json!({ "answer": line }));
+        say::json(&seen);
     } else {
-        say::text(line);
+        say::text(&seen.told());
+    }
+    Ok(Exit::Done)
+}
+
+/// The machines that would speak to these devices.
+fn machines(words: &ModbusWords) -> Result<Vec<Machine>, String> {
+    let driver = if words.tcp { "modbus-tcp" } else { "modbus-rtu" };
+    let mut text = String::new();
+    for device in &words.device {
+        let (unit, profile) = (device.unit, device.profile.name);
+        // Writing to a string cannot fail.
+        write!(text, "[[machine]]\nid = \"unit{unit}\"\ndriver = \"{driver}\"\n").ok();
+        write!(text, "port = \"sim:{driver}#pretend\"\nunit = {unit}\n").ok();
+        writeln!(text, "profile = \"{profile}\"").ok();
+        if !words.tcp {
+            writeln!(text, "baud = {}", words.baud).ok();
+        }
+    }
+    let read = load::parse(&text, "the command line", &[driver]);
+    read.map(|settings| settings.machines).map_err(|problems| {
+        let first = problems.into_iter().next();
+        first.map_or_else(String::new, |problem| problem.message)
+    })
+}
+
+fn opened(port: &Port, devices: usize, json: bool) {
+    if json {
+        return say::json(&Opened { port: port.to_string() });
+    }
+    let what = if devices == 1 { "a pretend device listens" } else { "pretend devices listen" };
+    say::text(&format!("{what} at {port}; end it with Ctrl-C"));
+}
+
+/// First line of `sim modbus --json`.
+#[derive(Serialize)]
+struct Opened {
+    port: String,
+}
+
+/// Last line of `sim modbus --json`.
+#[derive(Serialize)]
+struct Seen {
+    requests: u64,
+    answers: u64,
+    faults: u64,
+}
+
+impl From<Counted> for Seen {
+    fn from(counted: Counted) -> Self {
+        let Counted { requests, answers, faults } = counted;
+        Self { requests, answers, faults }
     }
 }
 
-fn nobody(socket: &Path, error: &io::Error) -> Trouble {
-    Trouble::new(
-        Exit::Failed,
-        "sim.refused",
-        format!("the pretend device at {} does not do this: {error}", socket.display()),
-        "nothing was changed",
-        "name the socket of a pretend board or bus: `sim/NAME.pins` or `sim/NAME.i2c` in the \
-         daemon's state folder while it runs",
-    )
+impl Seen {
+    fn told(&self) -> String {
+        plain(&format!(
+            "{} requests, {} answered rightly, {} with a fault",
+            count(self.requests),
+            count(self.answers),
+            count(self.faults),
+        ))
+    }
 }
 
-fn no_device(error: &io::Error) -> Trouble {
+fn no_device(why: &str) -> Trouble {
     Trouble::new(
         Exit::Failed,
         "sim.start",
-        format!("cannot start the pretend device: {error}"),
+        format!("cannot start the pretend devices: {why}"),
         "nothing runs",
-        "name a path in a folder that exists and is yours",
+        "give every device a number of its own, and with --pty a path in a folder that exists and \
+         is yours, where nothing is yet",
     )
 }

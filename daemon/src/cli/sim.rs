@@ -10,18 +10,16 @@ use serde::Serialize;
 use super::args::{GrblWords, SimVerb};
 use super::exit::Exit;
 use super::trouble::Trouble;
-use super::{pretend, say, signals};
+use super::{say, signals};
 
 /// Runs it until somebody ends it (Ctrl-C, SIGTERM, SIGHUP), then tells what it has seen.
 pub(super) fn sim(what: SimVerb, json: bool) -> Result<Exit, Trouble> {
-    match what {
-        SimVerb::Grbl(words) => grbl(words, json),
-        SimVerb::Pins(words) => pretend::pins(&words, json),
-        SimVerb::I2c(words) => pretend::chips(&words, json),
-    }
-}
-
-fn grbl(words: GrblWords, json: bool) -> Result<Exit, Trouble> {
+    let words = match what {
+        SimVerb::Grbl(words) => words,
+        SimVerb::Modbus(words) => return super::pretend::modbus(words, json),
+        SimVerb::Pins(words) => return super::worlds::pins(&words, json),
+        SimVerb::I2c(words) => return super::worlds::chips(&words, json),
+    };
     let pretender = sim::start(options(words)).map_err(|error| no_device(&error))?;
     let at = pretender.path();
     signals::until_ended(|| {

@@ -248,7 +248,7 @@ impl Task {
     }
 
     fn answer(&mut self, ask: Ask) {
-        let Ask { what, by, stops, answer } = ask;
+        let Ask { what, by, stops, answer, .. } = ask;
         let now = Instant::now();
         let result = match what {
             _ if stops < self.ends.stops.asked() && !what.calms() => Err(Error::Overtaken),

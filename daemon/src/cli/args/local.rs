@@ -58,6 +58,11 @@ pub enum ConfigVerb {
     Check,
     /// Print a configuration with every key explained
     ShowExample,
+    /// List what is known of common devices on buses, for `profile = "..."`
+    Profiles {
+        /// Print this one in full instead
+        name: Option<String>,
+    },
 }
 
 /// What can be done with the journal.
@@ -88,6 +93,8 @@ pub enum JournalVerb {
 pub enum SimVerb {
     /// A GRBL 1.1h with a planner, a receive buffer that overflows, and motion that takes time
     Grbl(GrblWords),
+    /// Modbus devices as their profiles have them, on a serial bus or over TCP
+    Modbus(super::pretend::ModbusWords),
     /// A board of pins. With words: `set gpiochip0/17 1`, `get gpiochip0/22`, `lines`, `watch`, told
     /// to the one behind this socket; without: a board of its own
     Pins(PinsWords),
@@ -153,7 +160,7 @@ pub struct GrblWords {
     pub seed: u64,
 }
 
-fn time_scale(text: &str) -> Result<f64, String> {
+pub(super) fn time_scale(text: &str) -> Result<f64, String> {
     let scale = text.parse().ok().filter(|it| (0.0..=1e6).contains(it));
     scale.ok_or_else(|| "a number from 0 to 1000000 is accepted".into())
 }

@@ -6,6 +6,7 @@
 mod kept;
 mod local;
 mod order;
+mod pretend;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ pub use self::local::{
     TraceVerb,
 };
 pub use self::order::Order;
+pub use self::pretend::ModbusWords;
 use super::exit;
 
 /// Runs a workshop: one daemon on a small box, and these commands to talk to it.
