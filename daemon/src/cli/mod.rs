@@ -33,6 +33,7 @@ mod tokens;
 mod traces;
 mod trouble;
 mod watch;
+mod worlds;
 
 use std::process::ExitCode;
 

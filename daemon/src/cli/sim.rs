@@ -17,6 +17,8 @@ use super::{say, signals};
 pub(super) fn sim(what: SimVerb, json: bool) -> Result<Exit, Trouble> {
     match what {
         SimVerb::Modbus(words) => return super::pretend::modbus(words, json),
+        SimVerb::Pins(words) => return super::worlds::pins(&words, json),
+        SimVerb::I2c(words) => return super::worlds::chips(&words, json),
         SimVerb::Grbl(words) => {
             let pretender = sim::start(options(words)).map_err(|error| no_device(&error))?;
             until_ended("GRBL", pretender.path(), json)?;

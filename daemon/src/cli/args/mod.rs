@@ -20,7 +20,8 @@ use serde::de::DeserializeOwned;
 pub use self::alarm::AlarmVerb;
 pub use self::kept::{EventsWanted, FilesVerb, JobVerb, TokenVerb};
 pub use self::local::{
-    ConfigVerb, DaemonWords, DemoWords, GrblWords, JournalVerb, MarlinWords, SimVerb, TraceVerb,
+    ChipsWords, ConfigVerb, DaemonWords, DemoWords, GrblWords, JournalVerb, MarlinWords, PinsWords,
+    SimVerb, TraceVerb,
 };
 pub use self::order::Order;
 pub use self::points::PointWords;

@@ -24,6 +24,7 @@ use headstock_config::machine::{Live, Machine};
 use headstock_drivers::bus::admission::{Demand, Unfit};
 use headstock_drivers::bus::schedule::{Look, Schedule};
 use headstock_drivers::bus::{Carrier, Dialect};
+use headstock_drivers::link::pins::Heart;
 use headstock_drivers::registry::BusKind;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,8 @@ pub struct Surroundings {
     pub points: Points,
     /// Where facts go.
     pub ledger: ledger::Handle,
+    /// Beats while the house goes round; outputs go to their safe state when it does not.
+    pub heart: Heart,
     /// The house is closing.
     pub closing: CancellationToken,
 }
