@@ -4,6 +4,7 @@ mod house {
     mod cable;
     mod hands;
     mod jobs;
+    mod printer;
     mod restart;
     mod start;
     mod stops;

@@ -101,6 +101,35 @@ pub enum Command {
         /// The value that it shall have, in the tag's unit.
         value: Value,
     },
+    /// Set a heater; does not wait until it is hot.
+    Preheat {
+        /// `hotend`, `hotend1`, `bed` or `chamber`.
+        heater: String,
+        /// °C; 0 turns it off.
+        celsius: f64,
+    },
+    /// Push filament out, or draw it back.
+    Extrude {
+        /// mm; negative draws back.
+        mm: f64,
+        /// mm/min.
+        feed: f64,
+    },
+    /// Turn the part's fan.
+    Fan {
+        /// 0 to 100.
+        percent: f64,
+    },
+    /// Let the motors hold their place, or let go of it: position is lost then.
+    Motors {
+        /// On or off.
+        on: bool,
+    },
+    /// Answer what the controller asks the operator.
+    Answer {
+        /// The choice, from 0, in the order in which it offered them.
+        choice: u32,
+    },
     /// Write a controller setting.
     Setting {
         /// `$` number.
@@ -156,6 +185,11 @@ impl Command {
                 | Self::Probe { .. }
                 | Self::Run { .. }
                 | Self::Write { .. }
+                | Self::Preheat { .. }
+                | Self::Extrude { .. }
+                | Self::Fan { .. }
+                | Self::Motors { on: true }
+                | Self::Answer { .. }
         )
     }
 }

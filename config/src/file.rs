@@ -65,6 +65,24 @@ pub struct Analysis {
     pub warnings: Vec<Warning>,
     /// How many warnings there are in all.
     pub warning_count: u64,
+    /// What only a print has; absent for a program of a mill or a laser.
+    #[serde(default)]
+    pub print: Option<Print>,
+}
+
+/// What is found in a print only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Print {
+    /// Layers, as the slicer's comments tell; 0 if they do not.
+    pub layers: u32,
+    /// Filament pushed out less what is drawn back, mm.
+    pub filament_mm: f64,
+    /// The hottest that a nozzle is set to, °C; 0 if it is not.
+    pub hotend: f64,
+    /// The hottest that the bed or the chamber is set to, °C; 0 if it is not.
+    pub bed: f64,
+    /// All axes are homed before anything moves.
+    pub homes_first: bool,
 }
 
 /// A box in work coordinates and the lines where it is touched first. Where the program never

@@ -16,6 +16,7 @@ mod machine;
 mod nearest;
 mod pin;
 mod port;
+mod printer;
 mod problem;
 mod section;
 mod sheet;
@@ -93,11 +94,12 @@ fn settings(
     }
     clash::ids(&drafts, findings);
     clash::ports(&drafts, resolve, findings);
-    let [daemon, web, journal, sim, people] = &joined;
+    let [daemon, web, journal, points, sim, people] = &joined;
     Settings {
         daemon: tables::daemon(daemon, findings),
         web: tables::web(web, findings),
         journal: tables::journal(journal, findings),
+        points: tables::points(points, findings),
         sim: tables::sim(sim, findings),
         people: tables::people(people, findings),
         machines: drafts.into_iter().map(|draft| draft.machine).collect(),
@@ -158,7 +160,8 @@ fn unknown(key: &str, at: Place<'_>, findings: &mut Findings) {
     let key = shortened(key);
     let problem =
         findings.at(at, "config.key.unknown", &key, format!("unknown table or key `{key}`"));
-    problem.accepted = Some("[daemon], [web], [journal], [sim], [people], [[machine]]".into());
+    problem.accepted =
+        Some("[daemon], [web], [journal], [points], [sim], [people], [[machine]]".into());
     let near = nearest(&key, known).map(|name| match name {
         "machine" => value::did_you_mean("[[machine]]"),
         name => value::did_you_mean(format!("[{name}]")),

@@ -16,7 +16,7 @@ pub struct Machine {
     pub id: String,
     /// What people call it; the id where nothing else is given.
     pub name: String,
-    /// The driver's name in the registry: `grbl`, `modbus-rtu`.
+    /// The driver's name in the registry: `grbl`, `marlin`, `modbus-rtu`.
     pub driver: String,
     /// Where it is plugged in.
     pub port: Port,
@@ -44,6 +44,8 @@ pub struct Machine {
     pub safe_z: f64,
     /// Distance that a jog may cover after its operator was last heard of, mm per axis.
     pub jog_overrun: Xyz,
+    /// What only a printer has.
+    pub printer: Printer,
     /// Devices on a bus: how they are reached there.
     pub bus: Bus,
     /// Devices on a bus: what is read from them and written to them.
@@ -76,6 +78,37 @@ impl Default for Machine {
             jog_overrun: [5.0, 5.0, 1.0],
             bus: Bus::default(),
             tags: Vec::new(),
+            printer: Printer::default(),
+        }
+    }
+}
+
+/// What a printer needs beside what every machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Printer {
+    /// Where the nozzle goes while a print is held: X and Y in mm. `None`: it stays where it is.
+    pub park: Option<[f64; 2]>,
+    /// What it is lifted by on the way there, mm, 0 to 50.
+    pub lift_mm: f64,
+    /// Filament drawn back before it leaves the part, mm, 0 to 50.
+    pub retract_mm: f64,
+    /// Filament pushed out before it returns, mm, 0 to 100.
+    pub purge_mm: f64,
+    /// The hottest that a nozzle may be set by hand or by a program, °C.
+    pub max_hotend: f64,
+    /// The same for bed and chamber, °C.
+    pub max_bed: f64,
+}
+
+impl Default for Printer {
+    fn default() -> Self {
+        Self {
+            park: None,
+            lift_mm: 10.0,
+            retract_mm: 2.0,
+            purge_mm: 0.0,
+            max_hotend: 275.0,
+            max_bed: 120.0,
         }
     }
 }
@@ -275,7 +308,7 @@ impl Mode {
 /// What the house knows of a controller once it has introduced itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Controller {
-    /// `grbl`, `grblhal` or `fluidnc`.
+    /// `grbl`, `grblhal` or `fluidnc`; of a printer the firmware's own name: `Marlin`.
     pub dialect: String,
     /// As it says itself: `1.1h.20190830`.
     pub version: String,
@@ -403,6 +436,19 @@ pub struct Live {
     pub position_doubt: Option<String>,
     /// What it waits for a person to do, if anything.
     pub asks: Option<String>,
+    /// What it heats, as last reported; empty on a machine without heaters.
+    #[serde(default)]
+    pub temperatures: Vec<Temperature>,
+    /// Layer of the print, from 1, and how many there are (0: nobody knows).
+    #[serde(default)]
+    pub layer: Option<[u32; 2]>,
+    /// Share of the print that is done by the program's own reckoning (M73), per cent.
+    #[serde(default)]
+    pub percent: Option<f64>,
+    /// A software stop waits for the command that is being carried out: only a switch that cuts
+    /// the power stops this machine at once.
+    #[serde(default)]
+    pub stop_waits: bool,
     /// Milliseconds since 1970 of the report this comes from.
     pub at_ms: u64,
     /// The program it is running, if any.
@@ -423,6 +469,21 @@ pub struct JogNow {
     pub stop_mm: f64,
     /// It has come as far as it may.
     pub at_limit: bool,
+}
+
+/// One heater, or one thermometer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Temperature {
+    /// `hotend`, `hotend1`, `bed`, `chamber`, `probe`, `board`, `cooler`.
+    pub name: String,
+    /// As measured, °C.
+    pub celsius: f64,
+    /// What it is set to, °C; 0 is off, absent where it is only measured.
+    #[serde(default)]
+    pub target: Option<f64>,
+    /// Share of the time that it is switched on, 0 to 1, where the controller tells.
+    #[serde(default)]
+    pub power: Option<f64>,
 }
 
 /// How far a program has come.

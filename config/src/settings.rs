@@ -20,6 +20,8 @@ pub struct Settings {
     pub web: Web,
     /// `[journal]`.
     pub journal: Journal,
+    /// `[points]`.
+    pub points: Points,
     /// `[sim]`.
     pub sim: Sim,
     /// `[people]`.
@@ -70,6 +72,21 @@ pub struct Journal {
 impl Default for Journal {
     fn default() -> Self {
         Self { disk_reserve_bytes: 32 << 20 }
+    }
+}
+
+/// `[points]`: the history of what devices report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Points {
+    /// Memory for the latest changes, shared out among the points: 1 MiB to 1 GiB.
+    pub memory_bytes: u64,
+    /// Disk space for a record a minute and point; the oldest go first: 1 MiB to 64 GiB.
+    pub disk_bytes: u64,
+}
+
+impl Default for Points {
+    fn default() -> Self {
+        Self { memory_bytes: 32 << 20, disk_bytes: 256 << 20 }
     }
 }
 

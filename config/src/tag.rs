@@ -203,6 +203,8 @@ pub struct Pin {
     pub role: Option<Role>,
     /// A contact must keep still for so long before it counts, milliseconds.
     pub debounce_ms: u32,
+    /// How often a line with `mode = "pwm"` is switched on in a second, Hz.
+    pub hertz: u32,
 }
 
 /// What a line is used as.

@@ -58,6 +58,11 @@ mod tests {
             (tell(Command::Abort), "-omA"),
             (tell(Command::Resume), "-omA"),
             (tell(Command::Run { line: "G0X0".into() }), "-omA"),
+            (tell(Command::Preheat { heater: "bed".into(), celsius: 60.0 }), "-omA"),
+            (tell(Command::Extrude { mm: 1.0, feed: 100.0 }), "-omA"),
+            (tell(Command::Fan { percent: 100.0 }), "-omA"),
+            (tell(Command::Motors { on: false }), "-omA"),
+            (tell(Command::Answer { choice: 0 }), "-omA"),
             (tell(Command::Setting { number: 20, value: "1".into() }), "--mA"),
             (Request::StopAll, "-omA"),
             (

@@ -12,6 +12,7 @@
 //! find out how it is. A job that was under way is `interrupted` before any door opens.
 
 mod broken_off;
+mod plug;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -25,17 +26,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use headstock_config::ledger::Fact;
-use headstock_config::machine::{Machine, Port};
+use headstock_config::machine::Machine;
 use headstock_config::settings::Settings;
 use headstock_drivers::registry::{self, Pretender};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::plug::Plugs;
 pub use self::service::{BadConfiguration, DaemonArgs, run, runtime};
 use crate::desk::Desk;
 use crate::files::Files;
 use crate::journal::{Journal, Options};
-use crate::points::Points;
+use crate::points::{Keeper, Points};
 use crate::store::Store;
 use crate::{ledger, machine, web};
 
@@ -63,6 +65,8 @@ pub struct House {
     tasks: JoinSet<&'static str>,
     machines: Vec<(String, JoinHandle<()>)>,
     book: JoinHandle<()>,
+    /// Keeps the history of points.
+    keeper: Keeper,
     /// Ends the doors and everything that serves people.
     doors_closing: CancellationToken,
     /// Ends the machines.
@@ -93,30 +97,42 @@ impl House {
         let web = listeners.tcp_addr();
         std::fs::write(state_dir.join("web.addr"), web.to_string())?;
 
-        let points = Points::of(&settings.machines);
+        let points = Points::of_house(&settings);
         let machines_closing = CancellationToken::new();
-        let mut pretenders = Vec::new();
+        let folder = state_dir.join("sim");
+        let mut plugs = Plugs { settings: &settings, folder, pretenders: Vec::new() };
         let mut handles = BTreeMap::new();
         let mut threads = Vec::new();
         for declared in &settings.machines {
-            let folder = state_dir.join("sim");
-            let plugged = plug_in(declared, &settings, &folder, &mut pretenders)?;
-            let (id, kind) = (declared.id.clone(), registry::find(&declared.driver));
-            let driver =
-                (kind.context("the configuration names only known drivers")?.build)(&plugged);
+            let plugged = plugs.machine(declared)?;
+            let kind = registry::find(&declared.driver)
+                .context("the configuration names only known drivers")?;
+            let Some(driver) = kind.driver(&plugged) else { continue };
             let closing = machines_closing.clone();
-            let (mut handle, thread) =
+            let (handle, thread) =
                 machine::start(plugged, driver, ledger.clone(), closing, traces.clone())?;
-            // People are shown what they wrote, not where a pretend device is plugged in.
-            handle.declared = Arc::new(declared.clone());
-            handles.insert(id.clone(), handle);
-            threads.push((id, thread));
+            handles.insert(declared.id.clone(), known_as(declared, handle));
+            threads.push((declared.id.clone(), thread));
         }
+        for bus in plug::buses(&settings.machines) {
+            let plugged = plugs.bus(&bus)?;
+            let closing = machines_closing.clone();
+            let (on_it, thread) =
+                machine::bus::start(bus.kind, plugged, points.clone(), ledger.clone(), closing)?;
+            for (declared, handle) in bus.machines.iter().zip(on_it) {
+                handles.insert(declared.id.clone(), known_as(declared, handle));
+            }
+            let names: Vec<&str> = bus.machines.iter().map(|it| it.id.as_str()).collect();
+            threads.push((names.join(", "), thread));
+        }
+        let pretenders = plugs.pretenders;
         let files = Files::open(state_dir.join("files"), settings.web.max_upload_bytes)?;
         {
             let state = ledger.state();
             files.sweep(&state.files.values().map(|file| file.blake3.as_str()).collect())?;
         }
+        let disk_bytes = settings.points.disk_bytes;
+        let keeper = Keeper::start(points.clone(), &state_dir, disk_bytes, ledger.health())?;
         let desk = Desk::new(ledger.clone(), handles, files, points);
 
         let doors_closing = CancellationToken::new();
@@ -136,6 +152,7 @@ impl House {
             tasks,
             machines: threads,
             book,
+            keeper,
             doors_closing,
             machines_closing,
             _pretenders: pretenders,
@@ -171,14 +188,19 @@ impl House {
         for (machine, _) in threads.iter().filter(|(_, thread)| !thread.is_finished()) {
             tracing::warn!(%machine, "the machine was late; closing without it");
         }
+        let history = self.keeper.close();
         let last = tokio::time::timeout_at(until, self.ledger.write(Fact::HouseClosed)).await;
         if !matches!(last, Ok(Ok(_))) {
             tracing::error!("the last entry could not be written");
         }
         // The ledger's thread ends when the last handle is gone.
         drop((self.desk, self.ledger));
-        while !self.book.is_finished() && tokio::time::Instant::now() < until {
+        let late = || !self.book.is_finished() || !history.is_finished();
+        while late() && tokio::time::Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if !history.is_finished() {
+            tracing::warn!("the history of points was late; its last minute may be lost");
         }
         if !self.book.is_finished() {
             tracing::warn!("the ledger was late; everything it has acknowledged is stored");
@@ -217,23 +239,8 @@ fn note(ledger: &ledger::Handle, fact: Fact) -> Result<()> {
     Ok(())
 }
 
-/// A pretend device is started for a `sim:` port, and its address put in its place. The address
-/// is a link of ours, which stays the same when the pretend cable comes out and goes in again.
-fn plug_in(
-    declared: &Machine,
-    settings: &Settings,
-    folder: &Path,
-    pretenders: &mut Vec<Pretender>,
-) -> Result<Machine> {
-    let mut declared = declared.clone();
-    if let Port::Sim(name) = &declared.port {
-        let kind = registry::find(name).context("the configuration names only known drivers")?;
-        std::fs::create_dir_all(folder)?;
-        let link = folder.join(format!("{}.tty", declared.id));
-        let pretender = (kind.pretend)(&link, settings.sim.time_scale)
-            .with_context(|| format!("cannot start the pretend device of `{}`", declared.id))?;
-        declared.port = Port::Path(link);
-        pretenders.push(pretender);
-    }
-    Ok(declared)
+/// People are shown what they wrote, not where a pretend device is plugged in.
+fn known_as(declared: &Machine, mut handle: machine::Handle) -> machine::Handle {
+    handle.declared = Arc::new(declared.clone());
+    handle
 }

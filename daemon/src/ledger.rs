@@ -86,6 +86,17 @@ pub enum Health {
     Failed,
 }
 
+impl Health {
+    /// The word used in every interface.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::LowSpace => "low_space",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Why a fact was not written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {

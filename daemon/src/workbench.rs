@@ -66,7 +66,7 @@ impl Workbench {
         let closing = CancellationToken::new();
         let mut machines = BTreeMap::new();
         for declared in settings.machines.clone() {
-            let driver = (registry::find("grbl").unwrap().build)(&declared);
+            let driver = registry::find("grbl").unwrap().driver(&declared).unwrap();
             let id = declared.id.clone();
             let started =
                 machine::start(declared, driver, ledger.clone(), closing.clone(), None).unwrap();

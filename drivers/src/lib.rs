@@ -9,8 +9,11 @@
 
 pub mod bus;
 pub mod gcode;
+pub mod gpio;
 pub mod grbl;
 pub mod link;
+pub mod marlin;
+pub mod modbus;
 pub mod registry;
 pub mod stops;
 
@@ -78,6 +81,8 @@ pub trait Driver: Send {
 pub struct Program {
     /// Check mode: parse, do not move.
     pub dry_run: bool,
+    /// Layers in all, if it is a print that tells them; 0 otherwise.
+    pub layers: u32,
 }
 
 /// What a driver wants done after it was called.

@@ -154,7 +154,8 @@ impl Stage {
     }
 
     fn begin(&mut self, dry_run: bool) {
-        let begun = self.driver.begin(self.now, Program { dry_run }, &mut self.out);
+        let begun =
+            self.driver.begin(self.now, Program { dry_run, ..Program::default() }, &mut self.out);
         self.begun += u64::from(begun.is_ok());
     }
 

@@ -38,7 +38,8 @@ impl Mill {
     }
 
     pub(crate) async fn house(&self) -> Open {
-        Open::around(self.dir.path()).await
+        let keys = "driver = \"grbl\"\nspinup_s = 0.1\n";
+        Open::around(self.dir.path(), "mill", keys).await
     }
 }
 
@@ -46,27 +47,30 @@ impl Mill {
 pub(crate) struct Open {
     pub(crate) house: House,
     pub(crate) ada: Person,
+    /// The id of its one machine.
+    machine: &'static str,
 }
 
 impl Open {
-    async fn around(dir: &Path) -> Self {
+    /// A house with one machine, which has these keys and listens at `<id>.tty` in the folder.
+    pub(crate) async fn around(dir: &Path, machine: &'static str, keys: &str) -> Self {
         let state = dir.join("state");
         let text = format!(
             "[daemon]\nstate_dir = {state:?}\n[web]\nlisten = \"127.0.0.1:0\"\n\
-             [[machine]]\nid = \"mill\"\ndriver = \"grbl\"\nport = {:?}\nspinup_s = 0.1\n",
-            dir.join("mill.tty")
+             [[machine]]\nid = {machine:?}\nport = {:?}\n{keys}",
+            dir.join(format!("{machine}.tty"))
         );
         let settings = load::parse(&text, "test.toml", &registry::names()).expect("it is correct");
         let socket: PathBuf = state.join("headstock.sock");
         let house = House::open(Ground { settings, state_dir: state, socket }).await.unwrap();
-        Self { house, ada: Person { name: "ada".into(), role: Role::Admin } }
+        Self { house, ada: Person { name: "ada".into(), role: Role::Admin }, machine }
     }
 
     pub(crate) fn desk(&self) -> &Desk {
         &self.house.desk
     }
 
-    /// Waits until the mill is in this mode.
+    /// Waits until the machine is in this mode.
     pub(crate) async fn mode(&self, wanted: Mode) {
         let (_, mut live) = self.desk().watch_machines().next().unwrap();
         let seen = tokio::time::timeout(PATIENCE, live.wait_for(|live| live.mode == wanted)).await;
@@ -80,16 +84,16 @@ impl Open {
         assert!(tokio::time::timeout(PATIENCE, moving).await.is_ok(), "it never moved");
     }
 
-    /// Waits until the mill has introduced itself and is idle.
+    /// Waits until the machine has introduced itself and is idle.
     pub(crate) async fn ready(&self) {
-        let known = || self.desk().one_equipment("mill").unwrap().controller.is_some();
+        let known = || self.desk().one_equipment(self.machine).unwrap().controller.is_some();
         let (_, mut entries) = (known(), self.desk().ledger().follow(|_| ()).1);
         let waiting = async {
             while !known() {
                 entries.recv().await.unwrap();
             }
         };
-        tokio::time::timeout(PATIENCE, waiting).await.expect("the mill introduces itself");
+        tokio::time::timeout(PATIENCE, waiting).await.expect("it introduces itself");
         self.mode(Mode::Idle).await;
     }
 
@@ -117,7 +121,7 @@ impl Open {
 
     pub(crate) async fn start(&self, program: &str) -> String {
         let file = self.upload(program).await.id;
-        let ask = StartJob { machine: "mill".into(), file, dry_run: false };
+        let ask = StartJob { machine: self.machine.into(), file, dry_run: false };
         self.desk().start_job(&self.ada, ask).await.unwrap().id
     }
 

@@ -6,6 +6,7 @@ use super::bus;
 use super::findings::Findings;
 use super::nearest::nearest;
 use super::port;
+use super::printer;
 use super::section::Section;
 use super::sheet::Sheet;
 use super::value::{self, FARTHEST_MM, Read, Wrong};
@@ -31,6 +32,7 @@ pub(super) const MACHINE_KEYS: &[&str] = &[
     "spinup_s",
     "safe_z",
     "jog_overrun",
+    "printer",
 ];
 
 const ID: &str = "text of at most 32 characters a-z 0-9 - _ that begins with a letter or digit";
@@ -130,6 +132,7 @@ fn moves(machine: Machine, table: &Section<'_>, findings: &mut Findings) -> Mach
         spinup_s: spinup_s(table, findings).unwrap_or(machine.spinup_s),
         safe_z: safe_z(table, envelope, machine.safe_z, findings),
         jog_overrun: jog_overrun(table, findings).unwrap_or(machine.jog_overrun),
+        printer: printer::printer(table, findings),
         ..machine
     }
 }

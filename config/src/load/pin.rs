@@ -33,6 +33,8 @@ const ROLES: [(&str, Role); 12] = [
 ];
 /// Contacts bounce for 1 to 5 ms; twice that is not felt by a hand.
 const USUAL_DEBOUNCE_MS: u32 = 10;
+/// Lamps do not flicker yet, and any board can do it.
+const USUAL_HERTZ: u32 = 100;
 
 pub(super) fn pin(table: &Section<'_>, findings: &mut Findings) -> Option<Pin> {
     table.missing("pin", PIN, findings);
@@ -68,7 +70,10 @@ pub(super) fn pin(table: &Section<'_>, findings: &mut Findings) -> Option<Pin> {
     }
     let debounce = table.whole("debounce_ms", 0..=10_000, "milliseconds", findings);
     let debounce_ms = debounce.and_then(|it| u32::try_from(it).ok()).unwrap_or(USUAL_DEBOUNCE_MS);
-    Some(Pin { line: line?, mode, role, debounce_ms })
+    let hertz =
+        table.whole("hertz", 1..=50_000, "how often it is switched on in a second", findings);
+    let hertz = hertz.and_then(|it| u32::try_from(it).ok()).unwrap_or(USUAL_HERTZ);
+    Some(Pin { line: line?, mode, role, debounce_ms, hertz })
 }
 
 fn line(value: &DeValue<'_>) -> Read<Line> {

@@ -9,13 +9,14 @@ use super::machine::MACHINE_KEYS;
 use super::section::Section;
 use super::value::{self, Read, Wanted, Wrong};
 use crate::places::SOCKET_PATH_MAX;
-use crate::settings::{Daemon, Journal, People, Sim, Web};
+use crate::settings::{Daemon, Journal, People, Points, Sim, Web};
 
 /// Every table there is but `[[machine]]`, with its keys.
-pub(super) const TABLES: [(&str, &[&str]); 5] = [
+pub(super) const TABLES: [(&str, &[&str]); 6] = [
     ("daemon", &["state_dir", "socket", "socket_group"]),
     ("web", &["listen", "allow_network", "max_upload_bytes"]),
     ("journal", &["disk_reserve_bytes"]),
+    ("points", &["memory_bytes", "disk_bytes"]),
     ("sim", &["time_scale"]),
     ("people", &["admins", "maintainers", "operators"]),
 ];
@@ -80,6 +81,16 @@ pub(super) fn journal(table: &Section<'_>, findings: &mut Findings) -> Journal {
     let reserve = table.whole("disk_reserve_bytes", 1 << 20..=16 << 30, "bytes", findings);
     let usual = Journal::default();
     Journal { disk_reserve_bytes: reserve.unwrap_or(usual.disk_reserve_bytes) }
+}
+
+pub(super) fn points(table: &Section<'_>, findings: &mut Findings) -> Points {
+    let usual = Points::default();
+    let memory = table.whole("memory_bytes", 1 << 20..=1 << 30, "bytes", findings);
+    let disk = table.whole("disk_bytes", 1 << 20..=64 << 30, "bytes", findings);
+    Points {
+        memory_bytes: memory.unwrap_or(usual.memory_bytes),
+        disk_bytes: disk.unwrap_or(usual.disk_bytes),
+    }
 }
 
 pub(super) fn sim(table: &Section<'_>, findings: &mut Findings) -> Sim {

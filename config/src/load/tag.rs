@@ -55,6 +55,7 @@ const PIN_KEYS: &[&str] = &[
     "mode",
     "role",
     "debounce_ms",
+    "hertz",
     "scale",
     "offset",
     "unit",

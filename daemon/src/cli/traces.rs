@@ -93,8 +93,9 @@ fn fresh(driver: &str) -> Box<dyn Driver> {
     let text =
         format!("[[machine]]\nid = \"trace\"\ndriver = {driver:?}\nport = \"sim:{driver}\"\n");
     let settings = load::parse(&text, "trace", &registry::names()).expect("the words are ours");
-    let kind = registry::find(driver).expect("only known names are accepted");
-    (kind.build)(&settings.machines[0])
+    let kind = registry::find(driver);
+    let built = kind.and_then(|kind| kind.driver(&settings.machines[0]));
+    built.expect("only names of drivers that speak bytes are accepted")
 }
 
 /// Lets a driver hear what the device said, by a clock made of the times in the trace. What it

@@ -14,6 +14,7 @@ use headstock_config::ledger::{Fact, Request};
 use headstock_config::machine::Units;
 use headstock_config::people::Person;
 use headstock_config::preflight::Finding;
+use headstock_drivers::gcode::Language;
 
 use super::resume::Continuation;
 use super::{Desk, Refused};
@@ -217,7 +218,8 @@ impl Desk {
         self.ledger().write(Fact::Job { job: id.to_owned(), happened: started }).await?;
         let result = match program {
             Ok(program) => {
-                let start = Start { job: id.to_owned(), program, dry_run: job.dry_run };
+                let layers = file.analysis.print.map_or(0, |it| it.layers);
+                let start = Start { job: id.to_owned(), program, dry_run: job.dry_run, layers };
                 machine.run(start, by, stops).await.map_err(Refused::from)
             }
             Err(error) => Err(error.into()),
@@ -241,13 +243,15 @@ impl Desk {
         let controller = state.machines.get(&job.machine).and_then(|it| it.controller.as_ref());
         let laser = controller.and_then(|it| it.laser).unwrap_or(false);
         drop(state);
+        let declared = self.inner.machines.get(&job.machine).map(|it| &it.declared);
         Source {
             path: self.files().path(file),
+            language: declared.map_or(Language::Mill, |it| Language::of_driver(&it.driver)),
             line_max: self.line_max(&job.machine),
             preamble: continuation.map(|it| it.preamble).unwrap_or_default(),
             from_line: job.from_line,
             laser,
-            units: self.inner.machines.get(&job.machine).map_or(Units::Mm, |it| it.declared.units),
+            units: declared.map_or(Units::Mm, |it| it.units),
         }
     }
 

@@ -74,6 +74,14 @@ impl Desk {
         job_view(job, live.as_ref(), now_ms())
     }
 
+    /// How much of the job that a machine is at has been done: 0 to 1; `None` if it is at none.
+    pub fn share_done(&self, machine: &str) -> Option<f64> {
+        let state = self.ledger().state();
+        let mut jobs = state.jobs.values().rev();
+        let job = jobs.find(|job| job.machine == machine && job.state.active())?;
+        Some(self.look_at(job).progress)
+    }
+
     /// Everything as of one entry, and every entry after it: nothing is missed between the two,
     /// and nothing seen twice.
     pub fn snapshot(&self) -> (Snapshot, Receiver<Arc<Entry>>) {

@@ -17,13 +17,16 @@ async fn a_house_closes_in_time_although_its_disk_does_not_answer() {
     let (store, state) = Store::open(&folder.path().join("view"));
     let (ledger, book) = ledger::start(journal, store, state);
     let files = Files::open(folder.path().join("files"), 1024).unwrap();
+    let points = Points::of(&[]);
+    let keeper = Keeper::start(points.clone(), folder.path(), 1 << 20, ledger.health()).unwrap();
     let house = House {
-        desk: Desk::new(ledger.clone(), BTreeMap::new(), files, crate::points::Points::default()),
+        desk: Desk::new(ledger.clone(), BTreeMap::new(), files, points),
         web: ([127, 0, 0, 1], 0).into(),
         ledger,
         tasks: JoinSet::new(),
         machines: Vec::new(),
         book,
+        keeper,
         doors_closing: CancellationToken::new(),
         machines_closing: CancellationToken::new(),
         _pretenders: Vec::new(),

@@ -1,18 +1,22 @@
 //! What the house does by itself while it is open: hold everything when it cannot keep its book,
-//! let queued jobs follow finished ones, and tell the service manager that it is alive.
+//! let queued jobs follow finished ones, show machines as points, make old points stale, and tell
+//! the service manager that it is alive.
 
 use std::time::Duration;
 
 use headstock_config::job::{JobEvent, JobState};
 use headstock_config::ledger::{Entry, Fact};
+use headstock_config::machine::Live;
 use headstock_systemd::watchdog_interval;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::desk::Desk;
 use crate::ledger::Health;
+use crate::points::live::Bridge;
 
 /// A part of the house that has not been heard of for this long is stuck.
 const ALIVE: Duration = Duration::from_secs(8);
@@ -31,6 +35,16 @@ pub(super) fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Desk, closing: &Ca
     tasks.spawn(async move {
         closing_b.run_until_cancelled(follow_up(desk_b)).await;
         "the dispatcher"
+    });
+    let (desk_c, closing_c) = (desk.clone(), closing.clone());
+    tasks.spawn(async move {
+        closing_c.run_until_cancelled(show_machines(desk_c)).await;
+        "the watch over machines that move"
+    });
+    let (points, closing_d) = (desk.points().clone(), closing.clone());
+    tasks.spawn(async move {
+        closing_d.run_until_cancelled(points.grow_old()).await;
+        "the ager of the points"
     });
 }
 
@@ -82,6 +96,30 @@ fn last_completed(desk: &Desk, machine: &str) -> bool {
     over.is_some_and(|job| job.state == JobState::Completed)
 }
 
+/// Shows machines that move as points. Never ends.
+async fn show_machines(desk: Desk) {
+    let bridges = desk.equipment().into_iter().filter_map(|machine| {
+        let bridge = Bridge::of(desk.points(), &machine.id, &machine.driver)?;
+        let (id, live) = desk.watch_machines().find(|(id, _)| *id == machine.id)?;
+        Some(show_machine(desk.clone(), id, live, bridge))
+    });
+    futures_util::future::join_all(bridges.collect::<Vec<_>>()).await;
+    std::future::pending().await
+}
+
+async fn show_machine(desk: Desk, id: String, mut live: Receiver<Live>, bridge: Bridge) {
+    loop {
+        let now = live.borrow_and_update().clone();
+        // Only a machine that is at work has a job to be looked up.
+        let done = now.progress.and_then(|_| desk.share_done(&id));
+        bridge.tell(&now, done);
+        if live.changed().await.is_err() {
+            // Its thread has ended, and nothing of it can be believed.
+            return bridge.tell(&Live::default(), None);
+        }
+    }
+}
+
 /// Tells again and again that the house is alive, while it is. Never ends.
 pub(super) async fn beat(desk: &Desk, tell: impl Fn()) {
     let mut beats = interval(watchdog_interval().unwrap_or(BEAT).min(BEAT));
@@ -113,8 +151,10 @@ async fn alive(desk: &Desk, patience: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use headstock_config::machine::Mode;
+    use headstock_config::point::{Quality, Value};
 
     use super::*;
+    use crate::points::Step;
     use crate::workbench::{LONG, Workbench};
 
     #[tokio::test(flavor = "multi_thread")]
@@ -130,5 +170,36 @@ mod tests {
         bench.disk.stall(false);
         noting.await.unwrap().unwrap();
         assert!(alive(&bench.desk, ALIVE).await);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_machine_that_works_is_seen_in_its_points() {
+        let bench = Workbench::new(1.0).await;
+        let watching = tokio::spawn(show_machines(bench.desk.clone()));
+        let points = bench.desk.points().clone();
+        let find = |name| points.id(name).unwrap();
+        let (mode, progress) = (find("mill.mode"), find("mill.progress"));
+        let mut follower = points.follow([mode, progress, find("mill.x")]);
+        let job = bench.desk.start_job(&bench.ada, bench.bring(LONG).await).await.unwrap();
+        let seen = async {
+            let mut missing = vec![(mode, "running"), (progress, "")];
+            while !missing.is_empty() {
+                for change in follower.recv().await {
+                    let is = |step: &Step, word: &str| match &step.value {
+                        Some(Value::Text(said)) => said == word,
+                        Some(value) => value.is_on(),
+                        None => false,
+                    };
+                    let said = |(id, word): &(_, &str)| {
+                        *id == change.id && change.was(|step| is(step, word))
+                    };
+                    missing.retain(|it| !said(it));
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), seen).await.expect("it is seen");
+        assert_eq!(points.one("lathe.mode").unwrap().quality, Quality::Bad);
+        bench.desk.cancel_job(&bench.ada, &job.id).await.unwrap();
+        watching.abort();
     }
 }

@@ -94,7 +94,7 @@ async fn a_house_on_a_full_disk(folder: &Path) {
     let pretender = sim::start(options).unwrap();
     let text = format!("[[machine]]\nid = \"mill\"\ndriver = \"grbl\"\nport = {link:?}\n");
     let mill = load::parse(&text, "t.toml", &registry::names()).unwrap().machines.remove(0);
-    let driver = (registry::find("grbl").unwrap().build)(&mill);
+    let driver = registry::find("grbl").unwrap().driver(&mill).unwrap();
     let options =
         Options { segment_bytes: 64 * 1024, reserve_bytes: 1024 * 1024, ..Options::default() };
     let (store, state) = Store::open(&folder.join("view"));

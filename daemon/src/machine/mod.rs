@@ -16,6 +16,7 @@
 //!
 //! Channels never leave this module: the house reaches a machine by its [`Handle`].
 
+pub mod bus;
 mod lane;
 mod program;
 mod task;
@@ -149,6 +150,8 @@ pub struct Start {
     pub program: Program,
     /// Check mode only.
     pub dry_run: bool,
+    /// Layers in all, if it is a print that tells them; 0 otherwise.
+    pub layers: u32,
 }
 
 /// Starts a machine on a thread of its own. It ends after `closing` is cancelled. Into the folder

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use headstock_config::machine::{Units, Xyz};
 use headstock_drivers::gcode::lines::Lines;
 use headstock_drivers::gcode::modal::Modal;
-use headstock_drivers::gcode::{BadLine, Known, ProgramLine, Reader};
+use headstock_drivers::gcode::{BadLine, Known, Language, ProgramLine, Reader};
 use tokio::sync::{mpsc, oneshot};
 
 /// Lines in one chunk: at 500 lines a second a quarter of a second.
@@ -26,6 +26,8 @@ const AHEAD: usize = 8;
 pub struct Source {
     /// The stored file.
     pub path: PathBuf,
+    /// The language that it is written in.
+    pub language: Language,
     /// Longest line that the controller takes.
     pub line_max: usize,
     /// Lines of ours that come first: the preamble of a job that goes on from a line.
@@ -128,12 +130,16 @@ impl Sink {
 }
 
 fn read(source: &Source, mut file: File, place: Place, sink: &mut Sink) -> Result<(), String> {
-    let mut preamble = Reader::new(source.line_max);
+    let mut preamble = Reader::new(source.line_max).speaking(source.language);
     for line in &source.preamble {
         sink.take(preamble.read(0, line.as_bytes()), true);
     }
     let (start, position) = beginning(source, place);
-    let mut reader = Reader::new(source.line_max).beginning(start, position, source.laser);
+    let mut reader = Reader::new(source.line_max).speaking(source.language).beginning(
+        start,
+        position,
+        source.laser,
+    );
     let mut lines = Lines::default();
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -182,7 +188,9 @@ mod tests {
         let path = dir.path().join("a.nc");
         std::fs::write(&path, program).unwrap();
         let (preamble, units) = (Vec::new(), Units::Inch);
-        let source = Source { path, line_max: 79, preamble, from_line, laser: false, units };
+        let language = Language::Mill;
+        let source =
+            Source { path, language, line_max: 79, preamble, from_line, laser: false, units };
         let mut program = Program::open(source).unwrap();
         program.begin_at(Place { position: Some([1.0, 2.0, 3.0]), system });
         let lines = program.next().await.unwrap().unwrap();

@@ -31,7 +31,7 @@ use super::{Ask, Error, Start, What, in_motion};
 use crate::clock::now_ms;
 use crate::ledger;
 
-/// How often listeners hear of a position; a change of mode is told at once.
+/// How often listeners hear of a position; a change of mode, spindle or inputs is told at once.
 const LIVE: Duration = Duration::from_millis(100);
 /// How often a running job's place is written down.
 const CHECKPOINT: Duration = Duration::from_secs(1);
@@ -271,7 +271,7 @@ impl Task {
         if let Some(work) = &self.work {
             return Err(Error::AtWork(work.job().to_owned()));
         }
-        let head = Head { dry_run: start.dry_run };
+        let head = Head { dry_run: start.dry_run, layers: start.layers };
         self.driver.begin(now, head, &mut self.out).map_err(Error::Refused)?;
         self.work = Some(Work::new(start, self.controller().as_ref()));
         Ok(())
@@ -376,7 +376,12 @@ impl Task {
 
     fn tell_live(&mut self, now: bool) {
         let live = self.driver.live();
-        let told = |told: &Live| told.mode == live.mode && told.work_offset == live.work_offset;
+        // What rules go by is told at once.
+        let told = |told: &Live| {
+            (told.mode, told.work_offset, told.spindle)
+                == (live.mode, live.work_offset, live.spindle)
+                && (&told.pins, &told.accessory) == (&live.pins, &live.accessory)
+        };
         let changed = !told(&self.ends.live.borrow());
         if now || changed || LIVE <= self.told.elapsed() {
             self.told = Instant::now();

@@ -282,7 +282,8 @@ mod tests {
 
     /// A job that has been given these file lines.
     fn work(controller: Option<&Controller>, lines: impl Iterator<Item = u64>) -> Work {
-        let start = Start { job: "j1".into(), program: Program::empty(), dry_run: false };
+        let start =
+            Start { job: "j1".into(), program: Program::empty(), dry_run: false, layers: 0 };
         let mut work = Work::new(start, controller);
         let (text, traits) = (String::from("G1X1"), LineTraits::default());
         let line = |number| ProgramLine { number, text: text.clone(), traits, end: [None; 3] };

@@ -1,20 +1,46 @@
 //! Points: the latest of every value that any device reports.
 //!
 //! ```text
-//!  machine tasks --report--> [ latest, by number ] --follow--> rules, alarms, feeds
+//!  machine tasks --report--> [ board: latest, by number ] --changes--> followers: rules, alarms, feeds
+//!                                  ^            |
+//!    the ager: good -> stale at its age limit   +--> rings in memory --> minutes on disk
 //! ```
 //!
 //! Reporting never waits for anybody who looks on: a follower that is behind is told which points
-//! changed and reads the latest of each.
+//! changed and what each has been meanwhile (see [`Follower`]).
+//!
+//! Invariants: a value that is older than its point's age limit is shown as stale by everything
+//! here, whether or not the ager has come by; what is told to a follower is told under the lock
+//! under which it became the latest, so that no follower sees an older state last.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod age;
+mod cell;
+mod follower;
+mod history;
+mod house;
+mod keeper;
+pub mod live;
+pub mod minutes;
+mod ring;
+mod sum;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use headstock_config::machine::Machine;
 use headstock_config::moment;
 use headstock_config::point::{Point, Quality, Value};
+use headstock_config::settings;
 
+use self::age::Ages;
+use self::cell::{Cell, Moment, Told};
+pub use self::follower::{Change, Follower, STEPS, Step};
+pub use self::history::SPANS;
+pub use self::keeper::Keeper;
+use self::minutes::{Minute, Shelf};
 use crate::clock::now_ms;
 
 /// A point's number. Numbers are given when the house opens and mean nothing outside it.
@@ -30,7 +56,7 @@ pub struct Declared {
     pub unit: String,
     /// A person may set it.
     pub writable: bool,
-    /// Older than this it is stale.
+    /// As old as this it is stale; zero: it never is.
     pub age_limit: Duration,
     /// A change that is not larger is not passed on to followers.
     pub deadband: f64,
@@ -76,32 +102,69 @@ pub struct Points {
 struct Inner {
     declared: Vec<Declared>,
     numbers: BTreeMap<String, PointId>,
-    latest: Mutex<Vec<Latest>>,
+    board: Mutex<Board>,
+    /// Calls the ager when there is an earlier deadline than the one that it waits for.
+    sooner: tokio::sync::Notify,
+    /// The minutes on disk, as soon as the keeper has opened them.
+    shelf: OnceLock<Shelf>,
+    /// Changes of each point that are kept in memory.
+    share: usize,
+    /// Nothing of before is in memory. Milliseconds since 1970.
+    opened_ms: u64,
 }
+
+/// What changes. Locked for as long as it takes to note a few values, never for longer.
+#[derive(Default)]
+struct Board {
+    cells: Vec<Cell>,
+    ages: Ages,
+    /// Minutes that are over and not yet written, in the order in which they ended.
+    over: Vec<Minute>,
+    tally: Tally,
+}
+
+/// What has come of everything that was reported since the house opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Changes that were told to followers and kept in memory.
+    pub changes: u64,
+    /// Minutes of points that were written to disk.
+    pub minutes_written: u64,
+    /// Minutes of points that could not be.
+    pub minutes_lost: u64,
+}
+
+/// Minutes that wait to be written, for each point and at least: the keeper comes by every few
+/// seconds, so more mean that it is stuck or that the clock jumps all the time.
+const WAITING: (usize, usize) = (8, 1024);
 
 impl Points {
     /// Points of which nothing has been said. Of two with one name the first is kept.
     pub fn new(declared: Vec<Declared>) -> Self {
+        Self::within(declared, settings::Points::default().memory_bytes)
+    }
+
+    /// The same, with a history in memory of so many bytes altogether.
+    pub fn within(declared: Vec<Declared>, memory_bytes: u64) -> Self {
         let mut numbers = BTreeMap::new();
         for (number, point) in (0..).zip(&declared) {
             numbers.entry(point.name.clone()).or_insert(PointId(number));
         }
-        let latest = Mutex::new(vec![Latest::default(); declared.len()]);
-        Self { inner: Arc::new(Inner { declared, numbers, latest }) }
+        let cells = declared.iter().map(|_| Cell::default()).collect();
+        let board = Mutex::new(Board { cells, ..Board::default() });
+        let (share, opened_ms) = (history::share(memory_bytes, declared.len()), now_ms());
+        let inner = Inner { declared, numbers, board, share, opened_ms, ..Inner::default() };
+        Self { inner: Arc::new(inner) }
     }
 
-    /// The points of these machines.
+    /// The points of these machines, and of the house.
     pub fn of(machines: &[Machine]) -> Self {
-        let tags = machines.iter().flat_map(|machine| {
-            machine.tags.iter().map(|tag| Declared {
-                name: format!("{}.{}", machine.id, tag.name),
-                unit: tag.unit.clone(),
-                writable: tag.write,
-                age_limit: Duration::from_millis(tag.age_limit_ms),
-                deadband: tag.deadband,
-            })
-        });
-        Self::new(tags.collect())
+        Self::new(declared(machines))
+    }
+
+    /// The points of a house.
+    pub fn of_house(settings: &settings::Settings) -> Self {
+        Self::within(declared(&settings.machines), settings.points.memory_bytes)
     }
 
     /// The number of the point with this name.
@@ -109,46 +172,135 @@ impl Points {
         self.inner.numbers.get(name).copied()
     }
 
-    fn latest(&self) -> MutexGuard<'_, Vec<Latest>> {
-        self.inner.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A point as it was declared.
+    pub fn declared(&self, id: PointId) -> Option<&Declared> {
+        self.inner.declared.get(id.0 as usize)
+    }
+
+    /// The numbers of all points, in the order of their names.
+    pub fn ids(&self) -> impl Iterator<Item = PointId> + '_ {
+        self.inner.numbers.values().copied()
+    }
+
+    /// The numbers of the points whose name begins so, in the order of their names.
+    pub fn beginning<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = PointId> + 'a {
+        let from = self.inner.numbers.range(prefix.to_owned()..);
+        from.take_while(move |(name, _)| name.starts_with(prefix)).map(|(_, id)| *id)
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.inner.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in what a device has said. Never waits for a reader.
     pub fn report(&self, news: impl IntoIterator<Item = News>) {
-        let mut latest = self.latest();
+        self.report_at(Moment::now(), news);
+    }
+
+    fn report_at(&self, moment: Moment, news: impl IntoIterator<Item = News>) {
+        let mut board = self.board();
+        let Board { cells, ages, over, tally } = &mut *board;
+        let mut sooner = false;
         for it in news {
-            let Some(point) = latest.get_mut(it.id.0 as usize) else { continue };
-            if it.value.is_some() {
-                point.value = it.value;
-                point.seen = Some(it.at);
-                let ago = u64::try_from(it.at.elapsed().as_millis()).unwrap_or(0);
-                point.at_ms = Some(now_ms().saturating_sub(ago));
+            let number = it.id.0;
+            let declared = self.inner.declared.get(number as usize);
+            let (Some(declared), Some(cell)) = (declared, cells.get_mut(number as usize)) else {
+                continue;
+            };
+            if let Some(told) = cell.hear(declared, moment, it) {
+                self.tell(cell, number, told, (over, tally));
             }
-            point.quality = it.quality;
-            point.why = it.why;
+            if let Some(deadline) = cell.deadline(declared) {
+                sooner |= ages.wait_for(number, deadline);
+            }
+        }
+        drop(board);
+        if sooner {
+            self.inner.sooner.notify_one();
         }
     }
 
-    /// The latest of a point, stale if it is older than its limit.
+    fn tell(
+        &self,
+        cell: &mut Cell,
+        number: u32,
+        told: Told,
+        (over, tally): (&mut Vec<Minute>, &mut Tally),
+    ) {
+        tally.changes += 1;
+        let Some((minute, sum)) = cell.tell(PointId(number), told, self.inner.share) else {
+            return;
+        };
+        let (each, least) = WAITING;
+        if over.len() < least.max(each * self.inner.declared.len()) {
+            over.push((number, minute, sum));
+        } else {
+            tally.minutes_lost += 1;
+        }
+    }
+
+    /// What has come of everything so far.
+    pub fn tally(&self) -> Tally {
+        self.board().tally
+    }
+
+    /// Makes stale what has reached its age limit; the moment to look again, if there is one.
+    fn age_at(&self, moment: Moment) -> Option<Instant> {
+        let mut board = self.board();
+        let Board { cells, ages, over, tally } = &mut *board;
+        while let Some(number) = ages.due(moment.now) {
+            let declared = &self.inner.declared[number as usize];
+            let cell = &mut cells[number as usize];
+            if let Some(told) = cell.age(declared, moment) {
+                self.tell(cell, number, told, (over, tally));
+            }
+            if let Some(deadline) = cell.deadline(declared) {
+                ages.wait_for(number, deadline);
+            }
+        }
+        ages.next()
+    }
+
+    /// Makes points stale at their age limits, so that followers hear of it. Never ends.
+    pub async fn grow_old(self) {
+        loop {
+            let next = self.age_at(Moment::now());
+            let sooner = self.inner.sooner.notified();
+            match next {
+                Some(next) => drop(tokio::time::timeout_at(next.into(), sooner).await),
+                None => sooner.await,
+            }
+        }
+    }
+
+    /// Follows these points. What is said from now on is not missed, and each of them is pending
+    /// at first as it is now. Numbers of no point are passed over.
+    pub fn follow(&self, ids: impl IntoIterator<Item = PointId>) -> Follower {
+        let ids: BTreeSet<PointId> = ids.into_iter().collect();
+        let ids = ids.into_iter().filter(|id| self.declared(*id).is_some()).collect();
+        Follower::new(self.clone(), ids)
+    }
+
+    /// The latest of a point, stale if it has reached its limit.
     pub fn now(&self, id: PointId) -> Latest {
-        let point = self.latest().get(id.0 as usize).cloned().unwrap_or_default();
-        let limit = self.inner.declared.get(id.0 as usize).map(|it| it.age_limit);
-        aged(point, limit.unwrap_or_default())
+        let Some(declared) = self.declared(id) else { return Latest::default() };
+        let latest = self.board().cells[id.0 as usize].latest().clone();
+        cell::aged(latest, declared.age_limit, Instant::now())
     }
 
     /// One point, for the doors.
     pub fn one(&self, name: &str) -> Option<Point> {
-        let id = self.id(name)?;
-        Some(self.shown(id, self.now(id)))
+        Some(self.shown(self.id(name)?))
     }
 
     /// All points in the order of their names, for the doors.
     pub fn all(&self) -> Vec<Point> {
-        self.inner.numbers.values().map(|id| self.shown(*id, self.now(*id))).collect()
+        self.ids().map(|id| self.shown(id)).collect()
     }
 
-    fn shown(&self, id: PointId, latest: Latest) -> Point {
-        let declared = &self.inner.declared[id.0 as usize];
+    /// A point, for the doors. The number must be one of these points.
+    fn shown(&self, id: PointId) -> Point {
+        let (declared, latest) = (&self.inner.declared[id.0 as usize], self.now(id));
         Point {
             name: declared.name.clone(),
             value: latest.value,
@@ -162,11 +314,17 @@ impl Points {
     }
 }
 
-fn aged(mut point: Latest, limit: Duration) -> Latest {
-    let age = point.seen.map(|seen| seen.elapsed());
-    if point.quality.believable() && age.is_some_and(|age| limit < age) {
-        point.quality = Quality::Stale;
-        point.why = age.map(|age| format!("not heard for {:.1} s", age.as_secs_f64()));
-    }
-    point
+/// What is declared by these machines, and what every house has.
+fn declared(machines: &[Machine]) -> Vec<Declared> {
+    let tags = machines.iter().flat_map(|machine| {
+        machine.tags.iter().map(|tag| Declared {
+            name: format!("{}.{}", machine.id, tag.name),
+            unit: tag.unit.clone(),
+            writable: tag.write,
+            age_limit: Duration::from_millis(tag.age_limit_ms),
+            deadband: tag.deadband,
+        })
+    });
+    let live = machines.iter().flat_map(live::declared);
+    tags.chain(live).chain(house::declared()).collect()
 }

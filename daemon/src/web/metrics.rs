@@ -76,7 +76,7 @@ fn house(page: &mut Page, hall: &Hall) {
     page.one("headstock_ledger_entry", "counter", "Number of the last entry of the book.", entry);
     page.head("headstock_journal_health", "gauge", "1 for the state that the journal is in.");
     for state in [Health::Ok, Health::LowSpace, Health::Failed] {
-        let label = format!("state=\"{}\"", super::system::word(state));
+        let label = format!("state=\"{}\"", state.word());
         page.line("headstock_journal_health", &label, u8::from(state == health));
     }
     page.head("headstock_connections", "gauge", "Open connections, and feeds among them.");

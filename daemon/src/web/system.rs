@@ -6,7 +6,6 @@ use warp::reply::Response;
 use super::ask::{Asked, shown};
 use super::error::Failure;
 use super::process;
-use crate::ledger::Health;
 
 pub(super) async fn system(ask: Asked) -> Result<Response, Failure> {
     let (entry, health) = {
@@ -17,18 +16,9 @@ pub(super) async fn system(ask: Asked) -> Result<Response, Failure> {
         version: env!("CARGO_PKG_VERSION").into(),
         uptime_s: ask.hall.door.opened.elapsed().as_secs(),
         entry,
-        journal: word(health).into(),
+        journal: health.word().into(),
         rss_bytes: process::rss_bytes(),
         cpu_s: process::cpu_s(),
         web: Some(ask.hall.web.to_string()),
     }))
-}
-
-/// The word for the journal's health.
-pub(super) fn word(health: Health) -> &'static str {
-    match health {
-        Health::Ok => "ok",
-        Health::LowSpace => "low_space",
-        Health::Failed => "failed",
-    }
 }

@@ -13,6 +13,9 @@
 //! Invariant: a value is attributed to a tag only by the dialect that made the request, from the
 //! answer to that request. Where an answer might belong to another request, there is none.
 
+pub mod meaning;
+pub mod schedule;
+
 use std::fmt::Debug;
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -71,6 +74,15 @@ pub struct Write<R> {
     pub repeatable: bool,
 }
 
+/// A way round what a device does not know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Detour<R> {
+    /// This must be read first.
+    Read(R),
+    /// This is sent in its place.
+    Send(R),
+}
+
 /// The language of one kind of bus.
 pub trait Dialect: Send {
     /// One thing asked of one device.
@@ -102,6 +114,25 @@ pub trait Dialect: Send {
     /// Two requests that together ask for the same, for one that the device will not answer
     /// because of something in it; `None` if it cannot be halved.
     fn halves(&self, request: &Self::Request) -> Option<[Self::Request; 2]>;
+
+    /// Another way to the same end, after the device has refused `refused` in the course of a
+    /// write, with this number of its own. `read` is the answer to a [`Detour::Read`] of before.
+    fn instead(
+        &self,
+        refused: &Self::Request,
+        number: u8,
+        read: Option<&Self::Answer>,
+    ) -> Option<Detour<Self::Request>> {
+        let (_, _, _) = (refused, number, read);
+        None
+    }
+
+    /// What tells the machine that the house is alive, for the `count`th time, and how often it
+    /// is sent; `None`: the machine wants no such thing.
+    fn heartbeat(&self, machine: usize, count: u64) -> Option<(Duration, Self::Request)> {
+        let (_, _) = (machine, count);
+        None
+    }
 }
 
 /// Carries requests to a bus and answers back. Opens nothing before it is told to.
@@ -145,6 +176,15 @@ pub enum Fault {
         /// Asking again later may help.
         later: bool,
     },
+    /// Somebody on the way answered that the device does not: a gateway. The link is fine.
+    #[error("{0}")]
+    Away(&'static str),
+    /// Nothing is there at its address: the bus itself has said so.
+    #[error("nothing answers at {0}")]
+    Absent(String),
+    /// Something else is there, or it has lost its settings.
+    #[error("not the device that is declared: {0}")]
+    Unlike(String),
     /// The link is gone.
     #[error("the link is lost: {0}")]
     Lost(String),
@@ -156,6 +196,9 @@ impl Explain for Fault {
             Self::Silence(_) => "bus.silence",
             Self::Garbled(_) => "bus.garbled",
             Self::Refused { .. } => "bus.refused",
+            Self::Away(_) => "bus.away",
+            Self::Absent(_) => "bus.absent",
+            Self::Unlike(_) => "bus.unlike",
             Self::Lost(_) => "bus.lost",
         }
     }
@@ -170,11 +213,17 @@ impl Explain for Fault {
 
     fn remedy(&self) -> String {
         match self {
-            Self::Silence(_) => "look at power, wiring, unit number, baud rate and parity".into(),
+            Self::Silence(_) | Self::Away(_) => {
+                "look at power, wiring, unit number, baud rate and parity".into()
+            }
             Self::Garbled(_) => {
                 "look at termination, shielding, and for two devices of one number".into()
             }
             Self::Refused { .. } => "compare the tags with the device's manual".into(),
+            Self::Absent(_) => {
+                "look at power, wiring and address; `headstock doctor` lists what answers".into()
+            }
+            Self::Unlike(_) => "compare what is declared with what is written on the part".into(),
             Self::Lost(_) => "look at the adapter or the network".into(),
         }
     }

@@ -12,7 +12,6 @@
 use headstock_config::file::{Analysis, SystemBounds, Warning};
 use headstock_config::machine::{Controller, Machine, Units};
 
-use super::Pause;
 use super::clean::{Fault, Oddities, clean};
 use super::extent::Extent;
 use super::interpreter::{Interpreter, Step};
@@ -21,6 +20,7 @@ use super::modal::{Modal, Spindle};
 use super::path::{Feed, Path};
 use super::planner::{Limits, Planner};
 use super::words::{Error, words};
+use super::{Language, Pause, print};
 
 /// GRBL: characters of a line.
 const GRBL_LINE_MAX: usize = 79;
@@ -33,7 +33,10 @@ const WARNINGS_MAX: usize = 100;
 #[derive(Clone, Debug)]
 pub struct Analyzer {
     lines: Lines,
-    ledger: Ledger,
+    /// As a program for a mill; absent where it is known to be for a printer.
+    mill: Option<Ledger>,
+    /// As a print; absent where it is known to be for a mill.
+    print: Option<print::analysis::Ledger>,
 }
 
 /// Everything but the cutting into lines.
@@ -62,28 +65,61 @@ struct Said {
 }
 
 impl Analyzer {
-    /// For a machine with these limits. Power (S) is taken to follow a beam where it changes in
+    /// For a machine with these limits, whatever it is: a program that heats or moves filament is a
+    /// print, any other is for a mill. Power (S) is taken to follow a beam where it changes in
     /// motion, as a laser program means it.
     pub fn new(limits: Limits) -> Self {
-        Self { lines: Lines::default(), ledger: Ledger::new(limits, true, Units::Mm) }
+        Self {
+            lines: Lines::default(),
+            mill: Some(Ledger::new(limits, true, Units::Mm)),
+            print: Some(print::analysis::Ledger::new(limits)),
+        }
     }
 
-    /// For a machine: in its units, and as fast as its controller says that it is.
+    /// For a machine: in its language and its units, and as fast as its controller says that it is.
     pub fn on(machine: &Machine, controller: Option<&Controller>) -> Self {
         let laser = controller.is_none_or(|it| it.laser != Some(false));
         let limits = controller.map(Limits::of).unwrap_or_default();
-        Self { lines: Lines::default(), ledger: Ledger::new(limits, laser, machine.units) }
+        let (mill, print) = match Language::of_driver(&machine.driver) {
+            Language::Mill => (Some(Ledger::new(limits, laser, machine.units)), None),
+            Language::Print => (None, Some(print::analysis::Ledger::new(Limits::printer()))),
+        };
+        Self { lines: Lines::default(), mill, print }
     }
 
     /// The next bytes of the program.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.lines.push(bytes, |number, raw| self.ledger.take(number, raw));
+        let (mill, print) = (&mut self.mill, &mut self.print);
+        self.lines.push(bytes, |number, raw| take(mill, print, number, raw));
     }
 
     /// The program has ended. Returns what was found and the number of lines of the file.
     pub fn finish(mut self) -> (Analysis, u64) {
-        self.lines.end(|number, raw| self.ledger.take(number, raw));
-        (self.ledger.finish(self.lines.count()), self.lines.count())
+        let (mill, print) = (&mut self.mill, &mut self.print);
+        self.lines.end(|number, raw| take(mill, print, number, raw));
+        let lines = self.lines.count();
+        let found = match (self.mill, self.print) {
+            (Some(mill), print) if print.as_ref().is_none_or(|it| !it.is_print()) => {
+                mill.finish(lines)
+            }
+            (_, Some(print)) => print.finish(),
+            (_, None) => Analysis::default(),
+        };
+        (found, lines)
+    }
+}
+
+fn take(
+    mill: &mut Option<Ledger>,
+    print: &mut Option<print::analysis::Ledger>,
+    number: u64,
+    raw: &[u8],
+) {
+    if let Some(mill) = mill {
+        mill.take(number, raw);
+    }
+    if let Some(print) = print {
+        print.take(number, raw);
     }
 }
 

@@ -133,6 +133,7 @@ impl Interpreter {
                 drains: offsets || other_system || self.drains(&block),
                 pause: pause(&block, next.modal.tool),
                 moves: block.moves(),
+                layer: None,
             },
             sets_units: block.sets_units(),
             sets_motion: block.sets_motion(),

@@ -18,6 +18,7 @@ pub mod modal;
 mod path;
 pub mod planner;
 mod preflight;
+pub mod print;
 pub mod reader;
 pub mod resume;
 pub mod words;
@@ -29,12 +30,30 @@ pub use planner::Limits;
 pub use preflight::preflight;
 pub use reader::{BadLine, Reader};
 
+/// Which language a machine's programs are written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Language {
+    /// As GRBL reads it: mills, lasers.
+    #[default]
+    Mill,
+    /// As Marlin reads it: printers.
+    Print,
+}
+
+impl Language {
+    /// That of the machines of this driver.
+    pub fn of_driver(driver: &str) -> Self {
+        if driver == "marlin" { Self::Print } else { Self::Mill }
+    }
+}
+
 /// One line of a program as it goes to a controller.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProgramLine {
     /// Line number in the file, from 1; 0 for a line that is not the file's (a preamble).
     pub number: u64,
-    /// Stripped of comments and spaces, upper case, ASCII, without terminator. Never empty.
+    /// Stripped of comments and, for a mill, of spaces and small letters; ASCII, without
+    /// terminator. Never empty.
     pub text: String,
     /// What the streamer must know about it.
     pub traits: LineTraits,
@@ -53,6 +72,8 @@ pub struct LineTraits {
     pub pause: Option<Pause>,
     /// Moves (any axis word with a motion mode).
     pub moves: bool,
+    /// It is the first of this layer, from 1 (prints).
+    pub layer: Option<u32>,
 }
 
 /// Why a program stops for a person.

@@ -57,6 +57,16 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// A usual printer: firmware does not tell its own (M503 does, in a form of each fork's own).
+    pub fn printer() -> Self {
+        Self {
+            max_rate: [18_000.0, 18_000.0, 720.0],
+            acceleration: [1500.0, 1500.0, 200.0],
+            lookahead: 16,
+            ..Self::default()
+        }
+    }
+
     /// The limits of a controller, as far as it has told them (`$11`, `$12`, `$110`…, `$120`…).
     pub fn of(controller: &Controller) -> Self {
         let usual = Self::default();

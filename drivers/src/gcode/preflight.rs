@@ -10,12 +10,15 @@
 //! Not here: what the desk knows (roles, other jobs).
 
 mod envelope;
+mod print;
 mod program;
 mod state;
 
 use headstock_config::file::Analysis;
 use headstock_config::machine::{Controller, Live, Machine};
 use headstock_config::preflight::Finding;
+
+use super::Language;
 
 /// Finds what stands against a start; those that block come first.
 pub fn preflight(
@@ -26,9 +29,14 @@ pub fn preflight(
 ) -> Vec<Finding> {
     let case = Case { analysis, machine, controller, live };
     let mut findings = Vec::new();
-    state::check(&case, &mut findings);
-    program::check(&case, &mut findings);
-    envelope::check(&case, &mut findings);
+    match Language::of_driver(&machine.driver) {
+        Language::Mill => {
+            state::check(&case, &mut findings);
+            program::check(&case, &mut findings);
+            envelope::check(&case, &mut findings);
+        }
+        Language::Print => print::check(&case, &mut findings),
+    }
     findings.sort_by_key(|it| !it.blocks);
     findings
 }

@@ -12,7 +12,10 @@ use headstock_config::explain::Explain;
 use super::clean::{Fault, clean};
 use super::interpreter::Interpreter;
 use super::modal::Modal;
-use super::{Known, LineTraits, ProgramLine};
+use super::print;
+use super::print::clean::Layer;
+use super::print::state::State;
+use super::{Known, Language, LineTraits, ProgramLine};
 
 /// A line that must not go to a controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,13 +54,31 @@ pub struct Reader {
     interpreter: Interpreter,
     line_max: usize,
     text: String,
+    language: Language,
+    print: State,
+    /// Layer that the next line begins, and the one that is being read.
+    begins: Option<u32>,
+    layer: u32,
 }
 
 impl Reader {
     /// For a controller that takes lines of at most `line_max` characters (79 for GRBL), in the
     /// modes of power-up and at an unknown position.
     pub fn new(line_max: usize) -> Self {
-        Self { interpreter: Interpreter::default(), line_max, text: String::new() }
+        Self {
+            interpreter: Interpreter::default(),
+            line_max,
+            text: String::new(),
+            language: Language::default(),
+            print: State::default(),
+            begins: None,
+            layer: 0,
+        }
+    }
+
+    /// Reads this language.
+    pub fn speaking(self, language: Language) -> Self {
+        Self { language, ..self }
     }
 
     /// Begins in the modes and at the work position that the controller reports, in laser mode
@@ -73,6 +94,30 @@ impl Reader {
 
     /// The next raw line of the file, with or without its line end. `None`: the line vanishes.
     pub fn read(&mut self, number: u64, raw: &[u8]) -> Result<Option<ProgramLine>, BadLine> {
+        match self.language {
+            Language::Mill => self.read_mill(number, raw),
+            Language::Print => self.read_print(number, raw),
+        }
+    }
+
+    fn read_print(&mut self, number: u64, raw: &[u8]) -> Result<Option<ProgramLine>, BadLine> {
+        let layer = print::clean::clean(raw, number == 1, self.line_max, &mut self.text)
+            .map_err(|fault| BadLine { number, fault })?;
+        match layer {
+            Some(Layer::Next) => (self.layer, self.begins) = (self.layer + 1, Some(self.layer + 1)),
+            Some(Layer::This(layer)) => (self.layer, self.begins) = (layer, Some(layer)),
+            Some(Layer::All(_)) | None => (),
+        }
+        if self.text.is_empty() {
+            return Ok(None);
+        }
+        let mut traits = self.print.step(&self.text).traits;
+        traits.layer = self.begins.take();
+        let text = self.text.clone();
+        Ok(Some(ProgramLine { number, text, traits, end: self.print.position() }))
+    }
+
+    fn read_mill(&mut self, number: u64, raw: &[u8]) -> Result<Option<ProgramLine>, BadLine> {
         clean(raw, number == 1, self.line_max, &mut self.text)
             .map_err(|fault| BadLine { number, fault })?;
         if self.text.is_empty() {
@@ -92,15 +137,17 @@ impl Reader {
 
 /// Reads anything whatsoever; for tests that throw bytes at the language.
 pub fn read_anything(bytes: &[u8]) {
-    let mut reader = Reader::new(79);
-    let mut lines = super::lines::Lines::default();
-    let mut read = |number, raw: &[u8]| {
-        if let Ok(Some(line)) = reader.read(number, raw) {
-            assert!(!line.text.is_empty() && line.text.len() <= 79);
-        }
-    };
-    lines.push(bytes, &mut read);
-    lines.end(&mut read);
+    for language in [Language::Mill, Language::Print] {
+        let mut reader = Reader::new(79).speaking(language);
+        let mut lines = super::lines::Lines::default();
+        let mut read = |number, raw: &[u8]| {
+            if let Ok(Some(line)) = reader.read(number, raw) {
+                assert!(!line.text.is_empty() && line.text.len() <= 79);
+            }
+        };
+        lines.push(bytes, &mut read);
+        lines.end(&mut read);
+    }
 }
 
 #[cfg(test)]

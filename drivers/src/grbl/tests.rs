@@ -98,7 +98,9 @@ impl Talk {
     }
 
     fn begin(&mut self, dry_run: bool) {
-        self.grbl.begin(self.now, Program { dry_run }, &mut self.out).unwrap();
+        self.grbl
+            .begin(self.now, Program { dry_run, ..Program::default() }, &mut self.out)
+            .unwrap();
         self.expect("$G");
         self.hear(&format!("{AT_POWER_UP}\r\nok"));
         if !dry_run {
@@ -720,7 +722,11 @@ mod properties {
             Step::Obey(at) => drop(talk.grbl.obey(talk.now, command(at), &mut talk.out)),
             Step::Stop(how) => talk.grbl.stop(talk.now, how, &mut talk.out),
             Step::Begin(dry_run) => {
-                drop(talk.grbl.begin(talk.now, Program { dry_run }, &mut talk.out));
+                drop(talk.grbl.begin(
+                    talk.now,
+                    Program { dry_run, ..Program::default() },
+                    &mut talk.out,
+                ));
             }
             Step::Finish => talk.grbl.finish(talk.now, &mut talk.out),
             Step::Cut => {

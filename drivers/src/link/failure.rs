@@ -41,6 +41,9 @@ pub enum Why {
     /// The path leads to another device than before.
     #[error("another device ({0}) has taken its place")]
     Stranger(String),
+    /// The device is there and cannot be used like this.
+    #[error("{0}")]
+    Unfit(String),
     /// There is no pretend device of that name.
     #[error("there is no pretend device `{0}`")]
     NoSim(String),
@@ -88,6 +91,7 @@ impl Explain for OpenError {
             Why::NoMatch => "link.open.no_match",
             Why::Ambiguous(_) => "link.open.ambiguous",
             Why::Stranger(_) => "link.open.stranger",
+            Why::Unfit(_) => "link.open.unfit",
             Why::NoSim(_) => "link.open.no_sim",
             Why::Other(_) => "link.open.other",
         }
@@ -124,6 +128,9 @@ impl Explain for OpenError {
             Why::Stranger(_) => "plug the machine in again, into the same USB socket if its \
                  adapter has no serial number; if it was moved or replaced on purpose, restart \
                  the service"
+                .into(),
+            Why::Unfit(_) => "compare what is declared with what the board has; `gpioinfo` and \
+                 `i2cdetect -l` list it"
                 .into(),
             Why::NoSim(_) => "write `sim:grbl`".into(),
             Why::Other(_) => "unplug the device and plug it in again; the system's log \

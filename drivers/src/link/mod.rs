@@ -39,6 +39,7 @@ pub mod failure;
 pub mod identity;
 pub mod os;
 pub mod pace;
+pub mod pins;
 pub mod retry;
 mod serial;
 pub mod trace;

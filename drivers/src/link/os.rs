@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
@@ -194,6 +195,23 @@ pub fn adopt(former: impl IntoRawFd) -> File {
 pub(super) fn watch(tty: Tty) -> io::Result<AsyncFd<Tty>> {
     // SAFETY: `Tty` owns its descriptor and never closes or replaces it while it lives.
     Ok(unsafe { AsyncFd::register(tty) }?)
+}
+
+/// The same for GPIO lines that have been reserved.
+pub(super) fn watch_lines(
+    lines: Arc<gpiocdev::Request>,
+) -> io::Result<AsyncFd<Arc<gpiocdev::Request>>> {
+    // SAFETY: a `Request` owns its descriptor and never closes or replaces it while it lives.
+    Ok(unsafe { AsyncFd::register(lines) }?)
+}
+
+/// CLOCK_MONOTONIC: what the kernel stamps the edges of GPIO lines with.
+pub fn monotonic() -> io::Result<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: clock_gettime writes one timespec to `time`.
+    checked(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) })?;
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Ok(Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0)))
 }
 
 /// A new pseudo terminal: the master, in raw mode and non-blocking, and the path of its slave.

@@ -23,9 +23,11 @@ use std::time::{Duration, Instant};
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::Event;
 use headstock_config::machine::{Machine, Mode, Port, SoftLimits};
-use headstock_drivers::gcode::{ProgramLine, Reader};
+use headstock_drivers::gcode::{Language, ProgramLine, Reader};
 use headstock_drivers::grbl::sim::{Controller, Options};
 use headstock_drivers::link::pace::Pace;
+use headstock_drivers::marlin::line::TEXT_MAX;
+use headstock_drivers::marlin::sim::{self as printer, Firmware};
 use headstock_drivers::{Driver, Outbox, Program, Refusal, registry};
 
 /// What happens to one byte on its way.
@@ -44,9 +46,53 @@ pub struct Fault {
     pub hit: Hit,
 }
 
-pub struct Bench {
+/// A pretend device without its thread.
+pub trait Device {
+    fn receive(&mut self, now: f64, byte: u8);
+    fn advance(&mut self, now: f64);
+    fn take_output(&mut self) -> Vec<u8>;
+    fn next_event(&self) -> Option<f64>;
+}
+
+impl Device for Controller {
+    fn receive(&mut self, now: f64, byte: u8) {
+        self.receive(now, byte);
+    }
+
+    fn advance(&mut self, now: f64) {
+        self.advance(now);
+    }
+
+    fn take_output(&mut self) -> Vec<u8> {
+        self.take_output()
+    }
+
+    fn next_event(&self) -> Option<f64> {
+        self.next_event()
+    }
+}
+
+impl Device for Firmware {
+    fn receive(&mut self, now: f64, byte: u8) {
+        self.receive(now, byte);
+    }
+
+    fn advance(&mut self, now: f64) {
+        self.advance(now);
+    }
+
+    fn take_output(&mut self) -> Vec<u8> {
+        self.take_output()
+    }
+
+    fn next_event(&self) -> Option<f64> {
+        self.next_event()
+    }
+}
+
+pub struct Bench<D = Controller> {
     pub driver: Box<dyn Driver>,
-    pub device: Controller,
+    pub device: D,
     pub events: Vec<Event>,
     /// Everything that went to the device since the last look, realtime bytes included.
     pub wire: Vec<u8>,
@@ -100,17 +146,58 @@ pub fn program(text: &str) -> Vec<ProgramLine> {
         .collect()
 }
 
-impl Bench {
+/// A print as the streamer gets it.
+pub fn print(text: &str) -> Vec<ProgramLine> {
+    let mut reader = Reader::new(TEXT_MAX).speaking(Language::Print);
+    let numbered = text.lines().enumerate();
+    numbered
+        .filter_map(|(at, raw)| reader.read(at as u64 + 1, raw.as_bytes()).expect("a good line"))
+        .collect()
+}
+
+impl Bench<Firmware> {
+    /// A printer and its driver, not connected yet.
+    pub fn printer(machine: &Machine, options: printer::Options) -> Self {
+        Self::around(machine, Firmware::new(options))
+    }
+}
+
+impl Bench<Controller> {
     pub fn new(options: Options) -> Self {
         Self::of(&machine(), options)
     }
 
     pub fn of(machine: &Machine, options: Options) -> Self {
-        let kind = registry::find("grbl").expect("it is in the list");
+        Self::around(machine, Controller::new(options))
+    }
+
+    /// Connected, introduced, idle.
+    pub fn connected(options: Options) -> Self {
+        Self::new(options).connect()
+    }
+
+    pub fn start(&mut self, text: &str) {
+        self.start_lines(program(text), false);
+    }
+
+    /// Runs a program to its end, and gives what ended it.
+    pub fn run(&mut self, text: &str) -> Event {
+        self.start(text);
+        self.ended(600.0)
+    }
+
+    pub fn position(&self) -> [f64; 3] {
+        self.device.figures().position
+    }
+}
+
+impl<D: Device> Bench<D> {
+    fn around(machine: &Machine, device: D) -> Self {
+        let kind = registry::find(&machine.driver).expect("it is in the list");
         let started = Instant::now();
         Self {
-            driver: (kind.build)(machine),
-            device: Controller::new(options),
+            driver: kind.driver(machine).expect("it speaks bytes"),
+            device,
             events: Vec::new(),
             wire: Vec::new(),
             faults: Vec::new(),
@@ -132,11 +219,6 @@ impl Bench {
             arriving: None,
             heard: Vec::new(),
         }
-    }
-
-    /// Connected, introduced, idle.
-    pub fn connected(options: Options) -> Self {
-        Self::new(options).connect()
     }
 
     pub fn connect(mut self) -> Self {
@@ -164,23 +246,15 @@ impl Bench {
         self.after_call();
     }
 
-    pub fn start(&mut self, text: &str) {
-        self.start_lines(program(text), false);
-    }
-
     pub fn start_lines(&mut self, lines: Vec<ProgramLine>, dry_run: bool) {
         self.passed = [0; 2];
         self.lines = lines.into();
         self.total = self.lines.len() as u64;
         self.finished = false;
-        self.driver.begin(self.now(), Program { dry_run }, &mut self.out).expect("it is idle");
+        self.driver
+            .begin(self.now(), Program { dry_run, ..Program::default() }, &mut self.out)
+            .expect("it is idle");
         self.after_call();
-    }
-
-    /// Runs a program to its end, and gives what ended it.
-    pub fn run(&mut self, text: &str) -> Event {
-        self.start(text);
-        self.ended(600.0)
     }
 
     /// Waits for the end of the program.
@@ -228,10 +302,6 @@ impl Bench {
 
     pub fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
-    }
-
-    pub fn position(&self) -> [f64; 3] {
-        self.device.figures().position
     }
 
     /// Cuts the link on the driver's side and makes a new one, as a box that restarts.

@@ -1,7 +1,7 @@
 //! Machines: a table, and one in detail.
 
 use headstock_config::api::Equipment;
-use headstock_config::machine::{Mode, Setting};
+use headstock_config::machine::{Live, Mode, Setting, Temperature};
 
 use super::details;
 use crate::table::table;
@@ -63,7 +63,36 @@ pub fn show(machine: &Equipment) -> String {
         ("spindle", format!("{} rev/min", number(live.spindle))),
         ("overrides", format!("feed {feed} %, rapid {rapid} %, spindle {spindle} %")),
         ("inputs", live.pins.clone()),
+        ("temperatures", temperatures(live)),
+        ("layer", layer(live)),
+        ("stops", stops(machine)),
     ])
+}
+
+/// `hotend 201.5 of 210 °C, bed 60 °C`.
+fn temperatures(live: &Live) -> String {
+    let one = |it: &Temperature| {
+        let target = it.target.filter(|it| 0.0 < *it).map(|it| format!(" of {}", number(it)));
+        format!("{} {}{} °C", it.name, number(it.celsius), target.unwrap_or_default())
+    };
+    live.temperatures.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn layer(live: &Live) -> String {
+    let percent = live.percent.map(|it| format!(" ({} %)", number(it))).unwrap_or_default();
+    match live.layer {
+        None => String::new(),
+        Some([layer, 0]) => format!("{layer}{percent}"),
+        Some([layer, all]) => format!("{layer} of {all}{percent}"),
+    }
+}
+
+/// What a person must know who trusts in software.
+fn stops(machine: &Equipment) -> String {
+    if !machine.live.stop_waits {
+        return String::new();
+    }
+    "a software stop waits for the running command; wire a relay that cuts the power".into()
 }
 
 /// A controller's settings.

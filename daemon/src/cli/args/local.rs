@@ -33,7 +33,7 @@ pub enum TraceVerb {
         /// The trace
         file: PathBuf,
         /// The driver
-        #[arg(long, value_parser = PossibleValuesParser::new(registry::names()))]
+        #[arg(long, value_parser = PossibleValuesParser::new(registry::names_of_links()))]
         driver: String,
     },
 }

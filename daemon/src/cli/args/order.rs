@@ -127,6 +127,48 @@ pub enum Order {
         /// The machine's id
         machine: String,
     },
+    /// Set a heater and do not wait: preheat printer hotend 210
+    Preheat {
+        /// The machine's id
+        machine: String,
+        /// hotend, hotend1, bed or chamber
+        heater: String,
+        /// °C; 0 turns it off
+        celsius: f64,
+    },
+    /// Push filament out, or draw it back: extrude printer -5
+    Extrude {
+        /// The machine's id
+        machine: String,
+        /// mm of filament
+        #[arg(allow_negative_numbers = true)]
+        mm: f64,
+        /// mm/min
+        #[arg(default_value_t = 200.0)]
+        feed: f64,
+    },
+    /// Turn the part's fan
+    Fan {
+        /// The machine's id
+        machine: String,
+        /// 0 to 100
+        percent: f64,
+    },
+    /// Let motors hold, or let go: position is lost then
+    Motors {
+        /// The machine's id
+        machine: String,
+        /// on or off
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(["on", "off"]))]
+        state: String,
+    },
+    /// Answer what a machine asks: answer printer 0
+    Answer {
+        /// The machine's id
+        machine: String,
+        /// Which of the choices that it offers, from 0
+        choice: u32,
+    },
     /// List the controller's settings, or write one: setting mill 110 5000
     Setting {
         /// The machine's id
@@ -180,6 +222,15 @@ impl Order {
             }
             Self::Check { machine, what } => (machine, Command::Check { on: what == "on" }),
             Self::Sleep { machine } => (machine, Command::Sleep),
+            Self::Preheat { machine, heater, celsius } => {
+                (machine, Command::Preheat { heater, celsius: finite(celsius)? })
+            }
+            Self::Extrude { machine, mm, feed } => {
+                (machine, Command::Extrude { mm: finite(mm)?, feed: finite(feed)? })
+            }
+            Self::Fan { machine, percent } => (machine, Command::Fan { percent: finite(percent)? }),
+            Self::Motors { machine, state } => (machine, Command::Motors { on: state == "on" }),
+            Self::Answer { machine, choice } => (machine, Command::Answer { choice }),
             Self::Setting { machine, number: Some(number), value: Some(value) } => {
                 (machine, Command::Setting { number, value })
             }
@@ -230,6 +281,11 @@ fn axes_and_feed(words: &[String]) -> Result<([Option<f64>; 3], Option<f64>), Tr
         return Err(Trouble::words("no axis is given", "name one with a value in mm: X10"));
     }
     Ok((axes, feed))
+}
+
+/// JSON has no word for the others.
+fn finite(value: f64) -> Result<f64, Trouble> {
+    if value.is_finite() { Ok(value) } else { Err(misread(&value.to_string())) }
 }
 
 fn misread(word: &str) -> Trouble {
@@ -283,6 +339,11 @@ mod tests {
                 "write mill light on",
                 Command::Write { tag: "light".into(), value: Value::Flag(true) },
             ),
+            ("preheat mill bed 60", Command::Preheat { heater: "bed".into(), celsius: 60.0 }),
+            ("extrude mill -5", Command::Extrude { mm: -5.0, feed: 200.0 }),
+            ("fan mill 50", Command::Fan { percent: 50.0 }),
+            ("motors mill off", Command::Motors { on: false }),
+            ("answer mill 1", Command::Answer { choice: 1 }),
             ("override mill feed 120", Command::Override { which: Override::Feed, percent: 120 }),
         ];
         for (words, expected) in spelt {
@@ -305,6 +366,9 @@ mod tests {
             "zero mill X0 F100",
             "setting mill 110",
             "zero mill X0 --system 7",
+            "preheat mill bed nan",
+            "motors mill maybe",
+            "answer mill -1",
         ];
         for words in unclear {
             assert!(command(words).is_err(), "{words}");

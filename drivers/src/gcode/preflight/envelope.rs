@@ -36,6 +36,15 @@ pub(super) fn check(case: &Case, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Where a print, whose coordinates are the machine's own, leaves the declared envelope.
+pub(super) fn beyond(case: &Case) -> Vec<Finding> {
+    let (Some(envelope), Some(part)) = (case.machine.envelope, case.analysis.systems.first())
+    else {
+        return Vec::new();
+    };
+    (0..3).flat_map(|axis| sides(case, part, &envelope, axis, 0.0)).collect()
+}
+
 /// The work offset in a system, or in the one that is selected. What `$#` told counts as long as
 /// the offset that is reported can come of it.
 fn offset(case: &Case, system: Option<u8>) -> Option<Xyz> {

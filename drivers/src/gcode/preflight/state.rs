@@ -12,7 +12,7 @@ pub(super) fn check(case: &Case, findings: &mut Vec<Finding>) {
     findings.extend(pins(case));
 }
 
-fn mode(case: &Case) -> Option<Finding> {
+pub(super) fn mode(case: &Case) -> Option<Finding> {
     let id = &case.machine.id;
     let state = format!("`{id}` is {}", case.live.mode.word());
     let waits = "the program cannot be sent";
@@ -53,7 +53,7 @@ fn homing(case: &Case) -> Option<Finding> {
     }
 }
 
-fn doubt(case: &Case) -> Option<Finding> {
+pub(super) fn doubt(case: &Case) -> Option<Finding> {
     let why = case.live.position_doubt.as_ref()?;
     Some(blocking(
         "position_doubt",

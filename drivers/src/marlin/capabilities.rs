@@ -1,0 +1,73 @@
+//! What the firmware has told about itself, and what follows from it.
+//!
+//! Source: Marlin `src/gcode/host/M115.cpp`: one `FIRMWARE_NAME:` line, then `Cap:` lines.
+
+use headstock_config::machine::Controller;
+
+use super::line::TEXT_MAX;
+use super::protocol::firmware_field;
+
+/// See the file's head. What has not been told is taken to be missing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Capabilities {
+    name: String,
+    version: String,
+    told: Vec<String>,
+    /// M108, M112 and M410 take effect when they are received, not when their turn comes.
+    pub(super) emergency_parser: bool,
+    pub(super) reports_temperatures: bool,
+    pub(super) reports_position: bool,
+    pub(super) prompts: bool,
+    pub(super) extruders: u32,
+    /// M105 is answered by `ok T:…`.
+    pub(super) answers_temperatures: bool,
+    /// `busy:` has been heard: silence means something.
+    pub(super) keepalive: bool,
+    pub(super) chamber: bool,
+    planner_blocks: usize,
+}
+
+impl Capabilities {
+    /// The `FIRMWARE_NAME:` line.
+    pub(super) fn take_firmware(&mut self, text: &str) {
+        let said = firmware_field(text, "FIRMWARE_NAME").unwrap_or_default();
+        let (name, version) = said.split_once(' ').unwrap_or((said, ""));
+        (self.name, self.version) = (name.to_owned(), version.to_owned());
+        let extruders = firmware_field(text, "EXTRUDER_COUNT").and_then(|it| it.parse().ok());
+        self.extruders = extruders.unwrap_or(1).clamp(1, 8);
+    }
+
+    /// A `Cap:` line.
+    pub(super) fn take(&mut self, name: &str, on: bool) {
+        match name {
+            "EMERGENCY_PARSER" => self.emergency_parser = on,
+            "AUTOREPORT_TEMP" => self.reports_temperatures = on,
+            "AUTOREPORT_POS" => self.reports_position = on,
+            "PROMPT_SUPPORT" => self.prompts = on,
+            "CHAMBER_TEMPERATURE" => self.chamber = on,
+            _ => (),
+        }
+        if on && self.told.len() < 64 && name.len() <= 40 {
+            self.told.push(name.to_owned());
+        }
+    }
+
+    /// Free planner blocks were told: when nothing moves, all of them are.
+    pub(super) fn saw_planner(&mut self, free: usize) {
+        self.planner_blocks = self.planner_blocks.max(free.min(1024));
+    }
+
+    /// For the house.
+    pub(super) fn controller(&self) -> Controller {
+        let name = if self.name.is_empty() { "RepRap" } else { &self.name };
+        Controller {
+            dialect: name.to_owned(),
+            version: self.version.clone(),
+            rx_bytes: 128,
+            planner_blocks: self.planner_blocks.max(16),
+            line_max: TEXT_MAX,
+            options: self.told.join(" "),
+            ..Controller::default()
+        }
+    }
+}

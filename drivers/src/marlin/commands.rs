@@ -1,0 +1,288 @@
+//! What people ask for beside programs, as lines.
+//!
+//! Each command is first judged by the mode: what the firmware would misread, or what would get in
+//! the way of a print, is not sent.
+
+use std::time::Instant;
+
+use headstock_config::command::{Command, Override};
+use headstock_config::machine::Mode;
+
+use super::Marlin;
+use super::errand::{Errand, Rest, Why};
+use super::introduce::Introduction;
+use super::line::TEXT_MAX;
+use super::stop::Halt;
+use super::temperature::COLD;
+use crate::gcode::print;
+use crate::{Outbox, Refusal};
+
+/// Commands that may wait for their turn.
+const BACKLOG: usize = 24;
+/// mm/min: faster is a slip of the pen.
+const FASTEST: f64 = 60_000.0;
+/// mm: further is, too.
+const FARTHEST: f64 = 10_000.0;
+/// Filament moved at once, mm (`EXTRUDE_MAXLENGTH` as shipped).
+const LONGEST: f64 = 200.0;
+
+impl Marlin {
+    /// `Driver::obey`.
+    pub(super) fn command(
+        &mut self,
+        now: Instant,
+        command: Command,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        self.permit(&command)?;
+        match command {
+            Command::Hold | Command::Stop | Command::Abort => {
+                self.stop_by(now, command.as_stop().expect("these three are stops"), out);
+                Ok(())
+            }
+            Command::Resume => self.resume(now, out),
+            Command::Answer { choice } => self.answer(choice, out),
+            Command::Unlock | Command::Reset => self.unlock(now, out),
+            command => {
+                if BACKLOG <= self.errands.len() {
+                    return Err(Refusal::Backlog(self.errands.len()));
+                }
+                self.line_command(command)
+            }
+        }
+    }
+
+    fn line_command(&mut self, command: Command) -> Result<(), Refusal> {
+        match command {
+            Command::Home { axes } => self.home(axes),
+            Command::Jog { by, feed, absolute } => self.jog(by, feed, absolute),
+            Command::Override { which, percent } => self.override_to(which, percent),
+            Command::Run { line } => self.typed(&line),
+            Command::Preheat { heater, celsius } => self.preheat(&heater, celsius),
+            Command::Extrude { mm, feed } => self.extrude(mm, feed),
+            Command::Fan { percent } => self.fan(percent),
+            Command::Motors { on } => {
+                if !on {
+                    self.doubt("its motors were let go");
+                }
+                self.person(if on { "M17" } else { "M84" });
+                Ok(())
+            }
+            Command::JogCancel => Err(Refusal::Unsupported("break a single move off; stop it")),
+            Command::Probe { .. } => Err(Refusal::Unsupported("probe")),
+            Command::Zero { .. } | Command::WorkOffset { .. } => {
+                Err(Refusal::Unsupported("shift its coordinates"))
+            }
+            Command::Check { .. } => Err(Refusal::Unsupported("check a program without moving")),
+            Command::Setting { .. } => Err(Refusal::Unsupported("be set by number; run an M code")),
+            _ => Err(Refusal::Unsupported("do that")),
+        }
+    }
+
+    fn person(&mut self, line: &str) {
+        self.errands.push_back(Errand::new(line, Why::Person(line.into())));
+    }
+
+    fn home(&mut self, axes: Option<String>) -> Result<(), Refusal> {
+        let Some(axes) = axes else {
+            self.errands.push_back(Errand::new("G28", Why::Home));
+            self.errands.push_back(Errand::new("M114", Why::Place));
+            return Ok(());
+        };
+        let axes = axes.to_ascii_uppercase();
+        if axes.is_empty() || !axes.bytes().all(|axis| b"XYZ".contains(&axis)) {
+            return Err(Refusal::BadCommand(format!("`{axes}` names no axes")));
+        }
+        let words: String = axes.chars().map(|axis| format!(" {axis}")).collect();
+        self.person(&format!("G28{words}"));
+        self.errands.push_back(Errand::new("M114", Why::Place));
+        Ok(())
+    }
+
+    fn jog(&mut self, by: [Option<f64>; 3], feed: f64, absolute: bool) -> Result<(), Refusal> {
+        let feed = within(feed, 1.0, FASTEST, "feed")?;
+        let mut words = String::new();
+        for (letter, value) in ["X", "Y", "Z"].into_iter().zip(by) {
+            if let Some(value) = value {
+                words +=
+                    &format!(" {letter}{:.3}", within(value, -FARTHEST, FARTHEST, "distance")?);
+            }
+        }
+        if words.is_empty() {
+            return Err(Refusal::BadCommand("no axis is given".into()));
+        }
+        let modal = self.modal;
+        let mode = if absolute { "G90" } else { "G91" };
+        let mut lines = vec!["G21".to_owned(), mode.to_owned(), format!("G1{words} F{feed:.0}")];
+        lines.extend(modal.restore());
+        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Step)));
+        self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
+        self.errands.push_back(Errand::new("M114", Why::Place));
+        Ok(())
+    }
+
+    fn override_to(&mut self, which: Override, percent: u16) -> Result<(), Refusal> {
+        let percent = percent.clamp(10, 200);
+        match which {
+            Override::Feed => {
+                self.live.overrides[0] = percent;
+                self.errands.push_back(Errand::new(format!("M220 S{percent}"), Why::Reporting));
+                Ok(())
+            }
+            _ => Err(Refusal::Unsupported("override this")),
+        }
+    }
+
+    fn typed(&mut self, line: &str) -> Result<(), Refusal> {
+        let text = line.split(';').next().unwrap_or_default().trim();
+        if let Some(odd) = text.chars().find(|&it| !(' '..='~').contains(&it) || it == '*') {
+            return Err(Refusal::BadCommand(format!("`{odd}` cannot be sent in a line")));
+        }
+        if TEXT_MAX < text.len() {
+            return Err(Refusal::TooLong(text.len(), TEXT_MAX));
+        }
+        match print::words(text).next() {
+            None => return Err(Refusal::BadCommand("the line holds no command".into())),
+            Some((b'N', _)) => return Err(Refusal::BadCommand("line numbers are ours".into())),
+            Some((b'M', Some(110.0 | 112.0 | 410.0 | 108.0 | 876.0 | 999.0))) => {
+                return Err(Refusal::BadCommand(format!("`{text}` has a command of its own")));
+            }
+            Some((b'G', Some(28.0))) if text.len() <= 3 => return self.home(None),
+            Some((b'M', Some(18.0 | 84.0))) => self.doubt("its motors were let go"),
+            _ => (),
+        }
+        self.person(text);
+        let moves = matches!(print::words(text).next(), Some((b'G', Some(0.0..=5.0))));
+        if moves && self.program.is_none() {
+            self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
+        }
+        Ok(())
+    }
+
+    fn preheat(&mut self, heater: &str, celsius: f64) -> Result<(), Refusal> {
+        let number = heater.strip_prefix("hotend").map(|it| if it.is_empty() { "0" } else { it });
+        let number = number.and_then(|it| it.parse::<u32>().ok());
+        let (line, most) = match (heater, number) {
+            (_, Some(tool)) if tool < self.it.extruders.max(1) => {
+                let tool = if self.it.extruders <= 1 { String::new() } else { format!(" T{tool}") };
+                (format!("M104{tool} S"), self.printer.max_hotend)
+            }
+            ("bed", _) => ("M140 S".into(), self.printer.max_bed),
+            ("chamber", _) if self.it.chamber => ("M141 S".into(), self.printer.max_bed),
+            _ => return Err(Refusal::BadCommand(format!("there is no heater `{heater}`"))),
+        };
+        let celsius = within(celsius, 0.0, most, "temperature")?;
+        self.person(&format!("{line}{celsius:.0}"));
+        Ok(())
+    }
+
+    fn extrude(&mut self, mm: f64, feed: f64) -> Result<(), Refusal> {
+        let feed = within(feed, 1.0, 6000.0, "feed")?;
+        let mm = within(mm, -LONGEST, LONGEST, "length")?;
+        let warm = self.hotend().map_or(0.0, |it| it.celsius);
+        if warm < COLD {
+            let text = format!("the nozzle has {warm:.0} °C; filament moves from {COLD} °C on");
+            return Err(Refusal::BadCommand(text));
+        }
+        let modal = self.modal;
+        let mut lines = vec!["G21".to_owned(), "M83".into(), format!("G1 E{mm:.3} F{feed:.0}")];
+        if let Some(place) = self.place {
+            // What the program believes of its extruder shall stay true.
+            lines.push(format!("G92 E{:.5}", place[3]));
+        }
+        lines.extend(modal.restore());
+        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Step)));
+        self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
+        Ok(())
+    }
+
+    fn fan(&mut self, percent: f64) -> Result<(), Refusal> {
+        let percent = within(percent, 0.0, 100.0, "percentage")?;
+        let line =
+            if percent == 0.0 { "M107".into() } else { format!("M106 S{:.0}", percent * 2.55) };
+        self.person(&line);
+        Ok(())
+    }
+
+    fn unlock(&mut self, now: Instant, out: &mut Outbox) -> Result<(), Refusal> {
+        match self.halt {
+            None => Ok(()),
+            Some(Halt::Stopped) => {
+                out.bytes.extend_from_slice(b"M999\n");
+                self.unhalt(out);
+                self.introduce(now, out);
+                Ok(())
+            }
+            Some(_) => Err(Refusal::Unsupported(
+                "be woken by a command after it has halted: switch it off and on",
+            )),
+        }
+    }
+
+    /// Whether this may be sent in the present mode.
+    fn permit(&self, command: &Command) -> Result<(), Refusal> {
+        if !self.open {
+            return Err(Refusal::NotOnline);
+        }
+        if command.as_stop().is_some() {
+            return Ok(());
+        }
+        let mode = self.mode();
+        if mode == Mode::Connecting || self.intro != Introduction::Known && self.halt.is_none() {
+            return Err(Refusal::NotOnline);
+        }
+        if permitted(command, mode, self.program.is_some()) {
+            Ok(())
+        } else {
+            Err(Refusal::NotNow(mode.word()))
+        }
+    }
+}
+
+/// The table: what may be sent in which mode. `program`: one is under way.
+fn permitted(command: &Command, mode: Mode, program: bool) -> bool {
+    use Mode::{Alarm, Held, Holding, Idle, Jogging, Running};
+    match command {
+        Command::Unlock | Command::Reset => matches!(mode, Alarm | Idle),
+        Command::Resume => matches!(mode, Held | Holding),
+        Command::Answer { .. } => matches!(mode, Held | Running | Idle),
+        // By hand, in the middle of a print: its nozzle would be elsewhere than it believes.
+        Command::Home { .. } | Command::Motors { .. } => mode == Idle,
+        Command::Jog { .. } => matches!(mode, Idle | Jogging),
+        Command::Extrude { .. } => matches!(mode, Idle | Jogging) || mode == Held && program,
+        Command::Run { .. } => matches!(mode, Idle | Jogging | Running | Held),
+        _ => matches!(mode, Idle | Jogging | Running | Held),
+    }
+}
+
+fn within(value: f64, low: f64, high: f64, what: &str) -> Result<f64, Refusal> {
+    if (low..=high).contains(&value) {
+        return Ok(value);
+    }
+    Err(Refusal::BadCommand(format!("a {what} from {low} to {high} is accepted")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_sent_depends_on_the_mode() {
+        let jog = Command::Jog { by: [Some(1.0), None, None], feed: 600.0, absolute: false };
+        let warm = Command::Preheat { heater: "bed".into(), celsius: 60.0 };
+        let rows = [
+            (&jog, Mode::Idle, false, true),
+            (&jog, Mode::Running, true, false),
+            (&jog, Mode::Held, true, false),
+            (&warm, Mode::Running, true, true),
+            (&warm, Mode::Alarm, false, false),
+            (&Command::Extrude { mm: 5.0, feed: 100.0 }, Mode::Held, true, true),
+            (&Command::Motors { on: false }, Mode::Running, true, false),
+            (&Command::Resume, Mode::Idle, false, false),
+            (&Command::Unlock, Mode::Alarm, false, true),
+        ];
+        for (command, mode, program, may) in rows {
+            assert_eq!(permitted(command, mode, program), may, "{command:?} while {mode:?}");
+        }
+    }
+}

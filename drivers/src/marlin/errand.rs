@@ -1,0 +1,91 @@
+//! Lines of ours among those of programs: questions, moves by hand, what a hold or a stop needs.
+//!
+//! They are numbered like all lines and go before the program's. Each knows why it was sent, so
+//! that its answer reaches whoever waits for it.
+
+use std::time::Instant;
+
+use super::Marlin;
+use super::stream::What;
+use crate::Outbox;
+
+/// A line of ours.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Errand {
+    pub(super) text: String,
+    pub(super) why: Why,
+}
+
+/// Why it was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Why {
+    /// M115: who are you?
+    Who,
+    /// M105: how warm?
+    Temperatures,
+    /// M114: where?
+    Place,
+    /// A setting of what is reported, or of how.
+    Reporting,
+    /// A person's line.
+    Person(String),
+    /// G28.
+    Home,
+    /// A step of a longer affair; the last one is a `Rest`.
+    Step,
+    /// M400: all motion is over.
+    Rest(Rest),
+    /// An M105 that comes last: its answer proves that all before it were taken.
+    Proof(Proof),
+}
+
+/// Of what it is proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// All of a program.
+    End,
+    /// Heaters and motors are off.
+    Stop,
+}
+
+/// What all motion was to be over for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// A move by hand.
+    Hand,
+    /// A hold.
+    Hold,
+    /// Parked.
+    Park,
+    /// The end of a program.
+    End,
+}
+
+impl Errand {
+    pub(super) fn new(text: impl Into<String>, why: Why) -> Self {
+        Self { text: text.into(), why }
+    }
+}
+
+impl Marlin {
+    /// Sends the errands that have room, before any line of a program.
+    pub(super) fn send_errands(&mut self, now: Instant, out: &mut Outbox) {
+        while let Some(errand) = self.errands.front() {
+            if !self.stream.has_room(errand.text.len()) {
+                return;
+            }
+            let Errand { text, why } = self.errands.pop_front().expect("it was looked at above");
+            self.modal.follow(&text);
+            self.stream.push(now, &text, What::Errand(why), &mut out.bytes);
+        }
+    }
+
+    /// An errand of this kind waits or is in flight.
+    pub(super) fn is_out(&self, wanted: impl Fn(&Why) -> bool) -> bool {
+        let open = self.stream.open().filter_map(|what| match what {
+            What::Errand(why) => Some(why),
+            _ => None,
+        });
+        self.errands.iter().map(|errand| &errand.why).chain(open).any(wanted)
+    }
+}

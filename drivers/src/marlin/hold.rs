@@ -1,0 +1,198 @@
+//! Resting in the middle of a print, away from it if a place is declared, and going on.
+//!
+//! ```text
+//!          M400            at rest, no park
+//!  wanted ------> resting -------------------------------------> reached
+//!                    | M114                M400 answered            |  resume
+//!                    v          moves                               v
+//!                 locating ---------------> parking -----------> moves back, modes back
+//! ```
+//!
+//! What the firmware has planned is finished: there is no feed hold. Heaters stay as they are.
+//! The way to the park and back is relative in Z and E and told to nobody else: afterwards G92 makes
+//! the extruder's count what the program believes that it is.
+
+use std::time::Instant;
+
+use super::Marlin;
+use super::errand::{Errand, Rest, Why};
+use super::modal::Modal;
+use crate::{Outbox, Refusal};
+
+/// mm/min: travel, Z, and filament; slow enough for any printer.
+const TRAVEL: u32 = 6000;
+const LIFT: u32 = 600;
+const FILAMENT: u32 = 1800;
+const PURGE: u32 = 300;
+
+/// See the file's head.
+#[derive(Debug, Default)]
+pub(super) struct Hold {
+    phase: Phase,
+    /// Where the print was left, and in which modes, once it has been.
+    left: Option<Left>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    None,
+    Resting,
+    Locating,
+    Parking,
+    Reached,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Left {
+    at: [f64; 4],
+    modal: Modal,
+    /// It was hot enough to move filament.
+    filament: bool,
+}
+
+impl Hold {
+    /// On the way to rest.
+    pub(super) fn is_pending(&self) -> bool {
+        !matches!(self.phase, Phase::None | Phase::Reached)
+    }
+
+    /// At rest.
+    pub(super) fn is_reached(&self) -> bool {
+        self.phase == Phase::Reached
+    }
+
+    /// The park has been reached.
+    pub(super) fn parked(&mut self) {
+        if self.phase == Phase::Parking {
+            self.phase = Phase::Reached;
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Marlin {
+    /// Rests after what has been sent.
+    pub(super) fn hold_program(&mut self, _now: Instant, _out: &mut Outbox) {
+        let Some(program) = &mut self.program else { return };
+        program.paused = true;
+        if self.hold.phase == Phase::None {
+            self.hold.phase = Phase::Resting;
+            self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hold)));
+        }
+    }
+
+    /// All motion is over.
+    pub(super) fn hold_rests(&mut self) {
+        if self.hold.phase != Phase::Resting {
+            return;
+        }
+        let knows = self.live.homed == Some(true) && self.live.position_doubt.is_none();
+        if self.printer.park.is_some() && knows && !self.prompt.waits() {
+            self.hold.phase = Phase::Locating;
+            self.errands.push_back(Errand::new("M114", Why::Place));
+        } else {
+            self.hold.phase = Phase::Reached;
+        }
+    }
+
+    /// A position has been told.
+    pub(super) fn hold_placed(&mut self) {
+        if self.hold.phase != Phase::Locating {
+            return;
+        }
+        let (Some(at), Some(park)) = (self.place, self.printer.park) else {
+            self.hold.phase = Phase::Reached;
+            return;
+        };
+        let filament = self.hotend().is_some_and(|it| super::temperature::COLD <= it.celsius);
+        self.hold.left = Some(Left { at, modal: self.modal, filament });
+        self.hold.phase = Phase::Parking;
+        let Printing { retract, lift, .. } = self.moves(filament);
+        let [x, y] = park;
+        self.step("G21");
+        self.step("G91");
+        self.step("M83");
+        if 0.0 < retract {
+            self.step(&format!("G1 E{:.3} F{FILAMENT}", -retract));
+        }
+        if 0.0 < lift {
+            self.step(&format!("G1 Z{lift:.3} F{LIFT}"));
+        }
+        self.step("G90");
+        self.step(&format!("G1 X{x:.3} Y{y:.3} F{TRAVEL}"));
+        self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Park)));
+    }
+
+    fn step(&mut self, line: &str) {
+        self.errands.push_back(Errand::new(line, Why::Step));
+    }
+
+    fn moves(&self, filament: bool) -> Printing {
+        let it = &self.printer;
+        let only = |mm: f64| if filament { mm } else { 0.0 };
+        Printing { retract: only(it.retract_mm), purge: only(it.purge_mm), lift: it.lift_mm }
+    }
+
+    /// Goes on after a hold, or lets the firmware go on that waits for a person.
+    pub(super) fn resume(&mut self, _now: Instant, out: &mut Outbox) -> Result<(), Refusal> {
+        if self.hold.phase == Phase::None && !self.prompt.waits() {
+            return Err(Refusal::NotNow(self.mode().word()));
+        }
+        if matches!(self.hold.phase, Phase::Locating | Phase::Parking) {
+            return Err(Refusal::NotNow("on the way to its park"));
+        }
+        if self.prompt.waits() {
+            self.wake(out);
+        }
+        if let Some(left) = self.hold.left.take() {
+            self.return_to(&left)?;
+        }
+        self.hold.clear();
+        self.live.asks = None;
+        if let Some(program) = &mut self.program {
+            program.paused = false;
+        }
+        Ok(())
+    }
+
+    fn return_to(&mut self, left: &Left) -> Result<(), Refusal> {
+        let cold = !self.hotend().is_some_and(|it| super::temperature::COLD <= it.celsius);
+        if left.filament && cold {
+            self.hold.left = Some(*left);
+            return Err(Refusal::BadCommand("the nozzle is cold; preheat it first".into()));
+        }
+        let Printing { retract, purge, lift } = self.moves(left.filament);
+        let [x, y, _, e] = left.at;
+        self.step("G21");
+        self.step("G90");
+        self.step("M83");
+        if 0.0 < retract + purge {
+            self.step(&format!("G1 E{:.3} F{PURGE}", retract + purge));
+            self.step(&format!("G1 E{:.3} F{FILAMENT}", -retract));
+        }
+        self.step(&format!("G1 X{x:.3} Y{y:.3} F{TRAVEL}"));
+        if 0.0 < lift {
+            self.step("G91");
+            self.step(&format!("G1 Z{:.3} F{LIFT}", -lift));
+        }
+        self.step("M83");
+        if 0.0 < retract {
+            self.step(&format!("G1 E{retract:.3} F{FILAMENT}"));
+        }
+        self.step(&format!("G92 E{e:.5}"));
+        for line in left.modal.restore() {
+            self.step(&line);
+        }
+        Ok(())
+    }
+}
+
+struct Printing {
+    retract: f64,
+    purge: f64,
+    lift: f64,
+}

@@ -1,0 +1,336 @@
+//! The thread that a pretend printer lives on: the pty, the clock and the faults.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::Options;
+use super::fault::{Fault, What, When};
+use super::firmware::{Counters, Firmware};
+use crate::link::os;
+
+/// The thread looks up at least this often, in case a wake-up was lost.
+const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+/// What nobody has read for this long is thrown away: a wire does not keep anything either.
+const UNREAD: Duration = Duration::from_millis(500);
+/// How often garbage comes, and how much.
+const GARBAGE_EVERY: Duration = Duration::from_millis(20);
+const GARBAGE_BYTES: usize = 16;
+
+/// What both sides of the thread see.
+#[derive(Debug)]
+pub(super) struct Shared {
+    common: Arc<Common>,
+    wake: UnixStream,
+}
+
+#[derive(Debug, Default)]
+struct Common {
+    stop: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    path: PathBuf,
+    counters: Counters,
+    faults: Vec<Fault>,
+}
+
+impl Common {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    pub(super) fn path(&self) -> PathBuf {
+        self.common.lock().path.clone()
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.common.lock().counters.clone()
+    }
+
+    pub(super) fn fault(&self, fault: Fault) {
+        self.common.lock().faults.push(fault);
+        self.rouse();
+    }
+
+    pub(super) fn stop(&self) {
+        self.common.stop.store(true, Ordering::SeqCst);
+        self.rouse();
+    }
+
+    fn rouse(&self) {
+        // If the socket is full, the thread is about to wake anyway.
+        (&self.wake).write_all(&[0]).ok();
+    }
+}
+
+/// Our end of the cable.
+#[derive(Debug)]
+struct Plug {
+    master: File,
+    /// Kept open so that the master can be read while no host is there.
+    _slave: File,
+    path: PathBuf,
+    link: Option<PathBuf>,
+}
+
+impl Plug {
+    fn new(link: Option<&Path>) -> io::Result<Self> {
+        let (master, path) = os::open_pty()?;
+        let slave = os::open_terminal(&path)?;
+        if let Some(link) = link {
+            if fs::symlink_metadata(link).is_ok_and(|it| it.file_type().is_symlink()) {
+                fs::remove_file(link)?;
+            }
+            symlink(&path, link)?;
+        }
+        Ok(Self { master: os::adopt(master), _slave: slave, path, link: link.map(Into::into) })
+    }
+}
+
+impl Drop for Plug {
+    fn drop(&mut self) {
+        let Some(link) = &self.link else { return };
+        if fs::read_link(link).is_ok_and(|target| target == self.path) {
+            // If it stays, it leads nowhere, which is what an unplugged device looks like.
+            fs::remove_file(link).ok();
+        }
+    }
+}
+
+/// Begins a thread with a printer on it.
+pub(super) fn start(options: Options) -> io::Result<(Shared, JoinHandle<()>)> {
+    let plug = Plug::new(options.link.as_deref())?;
+    let (wake, woken) = UnixStream::pair()?;
+    wake.set_nonblocking(true)?;
+    woken.set_nonblocking(true)?;
+    let common = Arc::new(Common::default());
+    common.lock().path = options.link.clone().unwrap_or_else(|| plug.path.clone());
+    common.lock().faults.clone_from(&options.faults);
+    let life = Life {
+        firmware: Firmware::new(options.clone()),
+        plug: Some(plug),
+        common: common.clone(),
+        woken,
+        start: Instant::now(),
+        out: Vec::new(),
+        stuck_since: None,
+        active: Vec::new(),
+        random: options.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+        garbage_at: None,
+    };
+    let thread = Builder::new().name("pretend-marlin".into()).spawn(move || life.live())?;
+    Ok((Shared { common, wake }, thread))
+}
+
+struct Life {
+    firmware: Firmware,
+    plug: Option<Plug>,
+    common: Arc<Common>,
+    woken: UnixStream,
+    start: Instant,
+    out: Vec<u8>,
+    stuck_since: Option<Instant>,
+    /// Faults under way, and when they end.
+    active: Vec<(What, Instant)>,
+    random: u64,
+    garbage_at: Option<Instant>,
+}
+
+impl Life {
+    fn live(mut self) {
+        // Without it, motion is merely 50 us less exact.
+        os::precise_sleeps().ok();
+        while !self.common.stop.load(Ordering::SeqCst) {
+            self.faults();
+            self.hear();
+            let now = self.seconds();
+            self.firmware.advance(now);
+            self.speak();
+            self.tell();
+            self.sleep();
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.start.elapsed().as_secs_f64()
+    }
+
+    fn tell(&self) {
+        let mut inner = self.common.lock();
+        let mut text = std::mem::take(&mut inner.counters.text);
+        text.extend_from_slice(&self.firmware.counters.text[text.len()..]);
+        inner.counters = Counters { text, ..self.firmware.figures() };
+    }
+
+    // ---- bytes --------------------------------------------------------------------------------
+
+    fn hear(&mut self) {
+        let Some(plug) = &mut self.plug else { return };
+        let mut buffer = [0; 1024];
+        // No host there, or nothing said: both are no news.
+        let read = plug.master.read(&mut buffer).unwrap_or(0);
+        for &byte in &buffer[..read] {
+            let now = self.seconds();
+            self.firmware.receive(now, byte);
+            // Bytes that come in one read came one after the other.
+            self.firmware.advance(now);
+        }
+    }
+
+    fn speak(&mut self) {
+        let said = self.firmware.take_output();
+        if !self.is_active(What::Mute) {
+            self.out.extend_from_slice(&said);
+        }
+        let Some(plug) = &mut self.plug else { return self.out.clear() };
+        if self.out.is_empty() {
+            return;
+        }
+        match plug.master.write(&self.out) {
+            Ok(written) => {
+                self.out.drain(..written);
+                self.stuck_since = None;
+            }
+            Err(_) => {
+                let since = *self.stuck_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > UNREAD {
+                    self.out.clear();
+                }
+            }
+        }
+    }
+
+    fn sleep(&mut self) {
+        let now = Instant::now();
+        let event = self.firmware.next_event();
+        let motion = event.map(|at| self.start + Duration::from_secs_f64(at.clamp(0.0, 1e9)));
+        let faults = self.active.iter().map(|(_, until)| *until);
+        let waiting = self.fault_times();
+        let next = faults.chain(waiting).chain(motion).chain(self.garbage_at).min();
+        let longest = if self.out.is_empty() { LONGEST_SLEEP } else { Duration::from_millis(20) };
+        let span = next.map_or(longest, |at| at.saturating_duration_since(now).min(longest));
+        let mut on = vec![(self.woken.as_fd(), false)];
+        if let Some(plug) = &self.plug {
+            on.push((plug.master.as_fd(), !self.out.is_empty()));
+        }
+        if os::wait(&on, span).is_err() {
+            std::thread::sleep(span.min(Duration::from_millis(1)));
+        }
+        self.woke();
+    }
+
+    /// Only the wake-up counts, not what it is made of.
+    fn woke(&mut self) {
+        let mut ignored = [0; 64];
+        while self.woken.read(&mut ignored).is_ok_and(|read| read == ignored.len()) {}
+    }
+
+    // ---- faults -------------------------------------------------------------------------------
+
+    fn fault_times(&self) -> Vec<Instant> {
+        let inner = self.common.lock();
+        let time = |fault: &Fault| match fault.when {
+            When::Now => Some(self.start),
+            When::After(span) => Some(self.start + span),
+            When::Lines(_) => None,
+        };
+        inner.faults.iter().filter_map(time).collect()
+    }
+
+    fn faults(&mut self) {
+        let now = Instant::now();
+        let (elapsed, lines) = (self.start.elapsed(), self.firmware.counters.lines);
+        let is_due = |fault: &mut Fault| match fault.when {
+            When::Now => true,
+            When::Lines(number) => lines >= number,
+            When::After(span) => elapsed >= span,
+        };
+        let due: Vec<Fault> = self.common.lock().faults.extract_if(.., is_due).collect();
+        for fault in due {
+            self.begin(fault.what);
+            self.active.push((fault.what, now + fault.lasts));
+        }
+        let over: Vec<_> = self.active.extract_if(.., |(_, until)| *until <= now).collect();
+        for (what, _) in over {
+            if !self.is_active(what) {
+                self.end(what);
+            }
+        }
+        self.litter(now);
+    }
+
+    fn is_active(&self, what: What) -> bool {
+        self.active.iter().any(|(active, _)| *active == what)
+    }
+
+    fn begin(&mut self, what: What) {
+        let now = self.seconds();
+        self.firmware.advance(now);
+        match what {
+            What::Unplug | What::Power => self.plug = None,
+            What::Garbage => self.garbage_at = Some(Instant::now()),
+            What::Reset => self.firmware.restart(),
+            What::Mute => (),
+            What::Runaway => self.firmware.run_away(now),
+            What::Runout => self.firmware.run_out(),
+            What::Kill => self.firmware.kill(),
+        }
+    }
+
+    fn end(&mut self, what: What) {
+        match what {
+            What::Unplug | What::Power => {
+                if what == What::Power {
+                    self.firmware.restart();
+                }
+                self.plug_in();
+            }
+            What::Garbage => self.garbage_at = None,
+            What::Reset | What::Mute | What::Runaway | What::Runout | What::Kill => (),
+        }
+    }
+
+    fn plug_in(&mut self) {
+        match Plug::new(self.firmware.options.link.as_deref()) {
+            Ok(plug) => {
+                if plug.link.is_none() {
+                    self.common.lock().path.clone_from(&plug.path);
+                }
+                self.plug = Some(plug);
+            }
+            // Another cable, another try: there is nobody to tell.
+            Err(_) => self.active.push((What::Unplug, Instant::now() + Duration::from_secs(1))),
+        }
+    }
+
+    fn litter(&mut self, now: Instant) {
+        if self.garbage_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.garbage_at = Some(now + GARBAGE_EVERY);
+        for _ in 0..GARBAGE_BYTES {
+            let byte = self.random_byte();
+            self.out.push(byte);
+        }
+    }
+
+    /// xorshift64*.
+    fn random_byte(&mut self) -> u8 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        (self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 56) as u8
+    }
+}

@@ -1,0 +1,285 @@
+//! The ways to a standstill.
+//!
+//! ```text
+//!        M108 M410, past the queue         M410, heaters off, motors off    M105 answered
+//! stop --------------------------> Numbering ----------------------------> Off -----------> over
+//!                                      ^ no sign that it halted
+//! abort ---- M112, past the queue ---> Killing --------- "Printer halted" ----------------> over
+//! ```
+//!
+//! Where the firmware has no EMERGENCY_PARSER, the same lines wait for the command that is being
+//! carried out: the house says so ([`Live::stop_waits`](headstock_config::machine::Live)) and
+//! nobody calls this an emergency stop. M410 forgets what is planned in the middle of a move, and
+//! motors that are off can be pushed about: position is lost by every stop. Lines that stood in the
+//! firmware's queue behind an M410 are carried out after it; so it is said once more when the queue
+//! has been seen empty. Source: Marlin `src/feature/e_parser.h`, `src/gcode/control/M108_M112_M410.cpp`.
+
+use std::time::{Duration, Instant};
+
+use headstock_config::command::Stop;
+use headstock_config::event::{Alarm, Cause, Event};
+
+use super::Marlin;
+use super::errand::{Errand, Proof, Why};
+use crate::Outbox;
+
+/// A firmware that can be halted at once says that it has within this time.
+const HALTS: Duration = Duration::from_secs(3);
+/// One that cannot is waited for as long as it says that it is busy, and this long after that.
+const WAITS: Duration = Duration::from_secs(20);
+/// Proofs that are asked for before the answers alone are believed.
+const PROOFS: u32 = 5;
+
+/// A stop on its way.
+#[derive(Debug)]
+pub(super) struct Stopping {
+    phase: Phase,
+    /// The program that is lost by it, to be declared in the end.
+    lost: Option<(Cause, String)>,
+    /// `Event::AtRest` is expected.
+    announce: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Phase {
+    Killing { since: Instant },
+    Numbering,
+    Off { proofs: u32 },
+}
+
+/// It has halted itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// `kill() called`: only a reset helps.
+    Killed,
+    /// M999 lets it go on.
+    Stopped,
+    /// A heater or its thermometer is not to be trusted; it halts by itself.
+    Heater(String),
+}
+
+/// Why a stop is wanted.
+pub(super) struct Reason {
+    /// What ends the program, if one runs.
+    pub(super) cause: Cause,
+    /// For people.
+    pub(super) text: String,
+    /// `Event::AtRest` is expected.
+    pub(super) announce: bool,
+}
+
+impl Marlin {
+    /// `Driver::stop`.
+    pub(super) fn stop_by(&mut self, now: Instant, how: Stop, out: &mut Outbox) {
+        let reason = |text: &str| Reason { cause: Cause::Asked, text: text.into(), announce: true };
+        match how {
+            Stop::Hold if self.program.is_some() => self.hold_program(now, out),
+            // What was sent by hand is finished; nothing follows it.
+            Stop::Hold => self.errands.retain(|errand| !matches!(errand.why, Why::Person(_))),
+            Stop::Stop => self.halt_for(now, reason("stopped on request"), out),
+            Stop::Abort => self.kill(now, reason("aborted on request"), out),
+        }
+    }
+
+    /// Quick stop, then heaters and motors off.
+    pub(super) fn halt_for(&mut self, now: Instant, reason: Reason, out: &mut Outbox) {
+        if self.halt.is_some() {
+            return self.halted_already(reason, out);
+        }
+        let joins =
+            matches!(&self.stopping, Some(it) if !matches!(it.phase, Phase::Killing { .. }));
+        self.join_stopping(Phase::Numbering, reason);
+        if joins {
+            return;
+        }
+        self.speak_past(&["M108", "M410"], out);
+        self.stream.renumber(now, &mut out.bytes);
+    }
+
+    /// Halts the firmware at once.
+    fn kill(&mut self, now: Instant, reason: Reason, out: &mut Outbox) {
+        if self.halt.is_some() {
+            return self.halted_already(reason, out);
+        }
+        self.join_stopping(Phase::Killing { since: now }, reason);
+        if let Some(stopping) = &mut self.stopping {
+            stopping.phase = Phase::Killing { since: now };
+        }
+        self.speak_past(&["M112"], out);
+        self.stream.abandon();
+    }
+
+    fn halted_already(&mut self, reason: Reason, out: &mut Outbox) {
+        self.lose_program(reason.cause, reason.text, false, out);
+        if reason.announce {
+            out.events.push_back(Event::AtRest { position: None, position_kept: false });
+        }
+    }
+
+    /// What the link has not taken yet would only be carried out after the stop. Half a line may
+    /// have gone: the line end spoils it, since its checksum is missing.
+    fn speak_past(&self, lines: &[&str], out: &mut Outbox) {
+        out.bytes.clear();
+        for line in lines {
+            out.urgent.extend_from_slice(format!("\n{line}\n").as_bytes());
+        }
+    }
+
+    fn join_stopping(&mut self, phase: Phase, reason: Reason) {
+        let lost = self.drop_program().then_some((reason.cause, reason.text));
+        self.errands.clear();
+        self.hold.clear();
+        self.prompt_over();
+        let stopping = self.stopping.get_or_insert(Stopping { phase, lost: None, announce: false });
+        stopping.lost = stopping.lost.take().or(lost);
+        stopping.announce |= reason.announce;
+    }
+
+    /// The numbers have begun anew: the queue has been seen empty.
+    pub(super) fn stop_numbered(&mut self, _now: Instant) {
+        let Some(stopping) = &mut self.stopping else { return };
+        if stopping.phase != Phase::Numbering {
+            return;
+        }
+        stopping.phase = Phase::Off { proofs: 0 };
+        let mut lines = vec!["M410".to_owned()];
+        lines.extend((0..self.it.extruders.max(1)).map(|tool| {
+            if self.it.extruders <= 1 { "M104 S0".into() } else { format!("M104 T{tool} S0") }
+        }));
+        lines.push("M140 S0".into());
+        if self.it.chamber {
+            lines.push("M141 S0".into());
+        }
+        lines.extend(["M107".into(), "M84".into()]);
+        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Step)));
+        self.errands.push_back(Errand::new("M105", Why::Proof(Proof::Stop)));
+    }
+
+    /// The last line of a stop has been answered, or an answer has been counted for it.
+    pub(super) fn stop_proved(&mut self, good: bool, out: &mut Outbox) {
+        let Some(Stopping { phase: Phase::Off { proofs }, .. }) = &mut self.stopping else {
+            return;
+        };
+        *proofs += 1;
+        if good || PROOFS <= *proofs {
+            self.doubt("it was stopped, and its motors let go");
+            self.stop_over(out);
+        } else {
+            self.errands.push_back(Errand::new("M105", Why::Proof(Proof::Stop)));
+        }
+    }
+
+    fn stop_over(&mut self, out: &mut Outbox) {
+        let Some(stopping) = self.stopping.take() else { return };
+        self.show_mode(out);
+        if let Some((cause, reason)) = stopping.lost {
+            out.events.push_back(Event::ProgramLost { cause, reason, position_kept: false });
+        }
+        if stopping.announce {
+            out.events.push_back(Event::AtRest { position: None, position_kept: false });
+        }
+    }
+
+    /// A stop that the link, or the firmware's patience, did not survive.
+    pub(super) fn stop_cut_off(&mut self, out: &mut Outbox) {
+        if let Some((cause, reason)) = self.stopping.take().and_then(|it| it.lost) {
+            out.events.push_back(Event::ProgramLost { cause, reason, position_kept: false });
+        }
+    }
+
+    /// It restarted: nothing moves and nothing heats.
+    pub(super) fn stop_over_by_restart(&mut self, out: &mut Outbox) {
+        if self.stopping.is_some() {
+            self.stop_over(out);
+        }
+    }
+
+    /// It says that it is at work: it will come to what was asked.
+    pub(super) fn stop_hears(&mut self, now: Instant) {
+        if let Some(Stopping { phase: Phase::Killing { since }, .. }) = &mut self.stopping {
+            *since = now;
+        }
+    }
+
+    /// When a firmware that should have halted is given up on.
+    pub(super) fn stop_due(&self) -> Option<Instant> {
+        let patience = if self.it.emergency_parser { HALTS } else { WAITS };
+        match self.stopping.as_ref()?.phase {
+            Phase::Killing { since } => Some(since + patience),
+            _ => None,
+        }
+    }
+
+    /// It did not halt: then at least quick stop, heaters and motors off.
+    pub(super) fn stop_in_time(&mut self, now: Instant, out: &mut Outbox) {
+        if self.stop_due().is_none_or(|due| now < due) {
+            return;
+        }
+        let text = "the firmware gave no sign that it has halted: cut the printer's power";
+        out.events.push_back(Event::Message { text: text.into() });
+        if let Some(stopping) = &mut self.stopping {
+            stopping.phase = Phase::Numbering;
+        }
+        self.speak_past(&["M108", "M410"], out);
+        self.stream.renumber(now, &mut out.bytes);
+    }
+
+    /// Whether an error means that a heater cannot be trusted.
+    pub(super) fn broke(&self, said: &str) -> bool {
+        let signs = ["Thermal Runaway", "Heating failed", "Heating Failed", "MAXTEMP", "MINTEMP"];
+        signs.iter().any(|sign| said.contains(sign))
+    }
+
+    /// It has halted itself, or was halted.
+    pub(super) fn halted(&mut self, halt: Halt, out: &mut Outbox) {
+        let heater = matches!(self.halt, Some(Halt::Heater(_)));
+        if self.halt == Some(Halt::Killed) || heater && halt != Halt::Killed {
+            // It says so again and again.
+            return;
+        }
+        if heater {
+            // The reason came first, and has been told.
+            self.halt = Some(Halt::Killed);
+            return;
+        }
+        let (means, remedy) = told(&halt);
+        self.halt = Some(halt);
+        self.errands.clear();
+        self.stream.abandon();
+        self.prompt_over();
+        self.doubt("the firmware has halted");
+        let (number, position_kept) = (0, false);
+        out.events.push_back(Event::Alarm(Alarm {
+            number,
+            means: means.clone(),
+            remedy,
+            position_kept,
+        }));
+        self.show_mode(out);
+        self.stop_over(out);
+        self.lose_program(Cause::Alarm, means, false, out);
+    }
+
+    /// M999 was sent, or a reset is expected.
+    pub(super) fn unhalt(&mut self, out: &mut Outbox) {
+        self.halt = None;
+        out.events.push_back(Event::Unlocked);
+    }
+}
+
+fn told(halt: &Halt) -> (String, String) {
+    let power = "look at the printer, switch it off and on again, then home it";
+    match halt {
+        Halt::Killed => {
+            ("the firmware has halted; heaters and motors are off".into(), power.into())
+        }
+        Halt::Stopped => (
+            "the firmware has stopped because of an error".into(),
+            "look at the printer, then unlock it".into(),
+        ),
+        Halt::Heater(said) => (
+            format!("a heater cannot be trusted: {said}"),
+            format!("look for a loose heater or thermometer before anything else; then {power}"),
+        ),
+    }
+}

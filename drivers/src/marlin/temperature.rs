@@ -1,0 +1,113 @@
+//! How warm it is, in the house's words.
+//!
+//! Source: Marlin `src/module/temperature.cpp`, `print_heater_states`: `T` is the extruder that is
+//! selected, `T0`… all of them, `B` the bed, `C` the chamber, `P` the probe, `L` the cooler, `M`
+//! the board; `@` and a letter the power, 0 to 127 (255 in some builds).
+
+use headstock_config::machine::Temperature;
+
+use super::Marlin;
+use super::protocol::{Reading, readings};
+
+/// Fewer degrees than this and no filament moves (`EXTRUDE_MINTEMP` as shipped).
+pub(super) const COLD: f64 = 170.0;
+/// More heaters than any printer has.
+const HEATERS_MAX: usize = 16;
+
+impl Marlin {
+    /// A report came.
+    pub(super) fn warmed(&mut self, text: &str) {
+        let all: Vec<Reading<'_>> = readings(text).take(64).collect();
+        let by_number = all.iter().any(|it| it.key == "T0");
+        for reading in &all {
+            // With several extruders `T` repeats one of `T0`….
+            let Some(name) = name(reading.key).filter(|_| !(by_number && reading.key == "T"))
+            else {
+                continue;
+            };
+            let temperatures = &mut self.live.temperatures;
+            let known = temperatures.iter().position(|it| it.name == name);
+            let at = known.unwrap_or(temperatures.len());
+            if known.is_none() {
+                if HEATERS_MAX <= temperatures.len() {
+                    continue;
+                }
+                temperatures.push(Temperature { name, ..Temperature::default() });
+            }
+            let it = &mut temperatures[at];
+            (it.celsius, it.target) = (reading.value, reading.target);
+            it.power = power(reading.key, &all).or(it.power);
+        }
+    }
+
+    /// The extruder that is selected, or this one, as it was reported last.
+    pub(super) fn hotend(&self) -> Option<&Temperature> {
+        let selected = self.modal.tool.filter(|it| 0 < *it).map(|it| format!("hotend{it}"));
+        let name = selected.unwrap_or_else(|| "hotend".into());
+        self.live.temperatures.iter().find(|it| it.name == name)
+    }
+}
+
+fn name(key: &str) -> Option<String> {
+    let (letter, number) = key.split_at_checked(1)?;
+    let name = match letter {
+        "T" => "hotend",
+        "B" => "bed",
+        "C" => "chamber",
+        "P" => "probe",
+        "L" => "cooler",
+        "M" => "board",
+        _ => return None,
+    };
+    let number = number.trim_start_matches('0');
+    let plain = number.bytes().all(|byte| byte.is_ascii_digit()) && number.len() < 3;
+    plain.then(|| format!("{name}{number}"))
+}
+
+/// `@:` is the power of `T`, `@1:` that of `T1`, `B@:` that of `B`. 0 to 1.
+fn power(key: &str, all: &[Reading<'_>]) -> Option<f64> {
+    let power = match key.split_at_checked(1)? {
+        ("T", number) => format!("@{number}"),
+        (letter, _) => format!("{letter}@"),
+    };
+    let found = all.iter().find(|it| it.key == power).or_else(|| {
+        // One extruder: `T0` may stand beside `@` without a number.
+        (key == "T0").then(|| all.iter().find(|it| it.key == "@")).flatten()
+    })?;
+    let full = if 127.0 < found.value { 255.0 } else { 127.0 };
+    (0.0..=255.0).contains(&found.value).then_some(found.value / full)
+}
+
+#[cfg(test)]
+mod tests {
+    use headstock_config::machine::Printer;
+
+    use super::*;
+
+    fn after(text: &str) -> Vec<(String, f64, Option<f64>, Option<f64>)> {
+        let mut marlin = Marlin::with(Printer::default());
+        marlin.warmed(text);
+        let all = marlin.live.temperatures.into_iter();
+        all.map(|it| (it.name, it.celsius, it.target, it.power)).collect()
+    }
+
+    #[test]
+    fn heaters_have_names_and_power() {
+        assert_eq!(
+            after("T:201.5 /210.0 B:60.1 /60.0 C:31.0 /0.0 P:30.1 @:127 B@:0"),
+            [
+                ("hotend".into(), 201.5, Some(210.0), Some(1.0)),
+                ("bed".into(), 60.1, Some(60.0), Some(0.0)),
+                ("chamber".into(), 31.0, Some(0.0), None),
+                ("probe".into(), 30.1, None, None),
+            ]
+        );
+        assert_eq!(
+            after("T:20.0 /0.0 T0:20.0 /0.0 T1:25.0 /0.0 @:0 @0:0 @1:127"),
+            [
+                ("hotend".into(), 20.0, Some(0.0), Some(0.0)),
+                ("hotend1".into(), 25.0, Some(0.0), Some(1.0)),
+            ]
+        );
+    }
+}
