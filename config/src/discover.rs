@@ -26,14 +26,7 @@ pub struct LookFor {
 
 impl Default for LookFor {
     fn default() -> Self {
-        Self {
-            serial: true,
-            network: true,
-            i2c: true,
-            ask: false,
-            ports: Vec::new(),
-            modbus: None,
-        }
+        Self { serial: true, network: true, i2c: true, ask: false, ports: Vec::new(), modbus: None }
     }
 }
 

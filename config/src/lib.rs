@@ -9,6 +9,7 @@
 pub mod api;
 pub mod chip;
 pub mod command;
+pub mod discover;
 pub mod event;
 pub mod explain;
 pub mod file;

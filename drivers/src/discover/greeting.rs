@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn what_says_nothing_is_not_guessed_at() {
-        for said in ["", "ok", "grbl", "starting", "<Idle>", "Marlin", "\u{fffd}\u{fffd}", "hello"] {
+        for said in ["", "ok", "grbl", "starting", "<Idle>", "Marlin", "\u{fffd}\u{fffd}", "hello"]
+        {
             assert_eq!(recognize(said.as_bytes()), None, "{said}");
         }
         assert_eq!(words(b"\xff\x80\x01\r\nTeacup ready\r\n"), Some("Teacup ready".into()));

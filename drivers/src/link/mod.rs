@@ -37,6 +37,7 @@
 
 pub mod failure;
 pub mod identity;
+pub mod look;
 pub mod os;
 pub mod pace;
 pub mod pins;
