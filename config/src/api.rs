@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::alarm::{AlarmState, OutOfUse, Priority, Shelf};
 use crate::command::Stop;
 use crate::event::Alarm;
 use crate::job::{Decision, Job};
 use crate::ledger::Entry;
 use crate::machine::{Controller, Live, Mode};
 use crate::people::Role;
+use crate::point::Point;
+use crate::rule::Because;
 
 /// `GET /api/v1/equipment` (an array of these) and `GET /api/v1/equipment/{id}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +37,9 @@ pub struct Equipment {
     pub offline_reason: Option<String>,
     /// What its controller is, once known.
     pub controller: Option<Controller>,
+    /// The hardware stop chain was open, and nobody has said since that it is clear.
+    #[serde(default)]
+    pub uncleared: bool,
     /// The latest it has said.
     pub live: Live,
 }
@@ -180,6 +186,9 @@ pub enum FeedMessage {
         equipment: Vec<Equipment>,
         /// Unfinished jobs and the newest finished ones.
         jobs: Vec<JobView>,
+        /// Alarms that are not normal.
+        #[serde(default)]
+        alarms: Vec<AlarmView>,
     },
     /// An entry; numbers never skip.
     Entry {
@@ -192,6 +201,11 @@ pub enum FeedMessage {
         machine: String,
         /// The latest it has said.
         live: Live,
+    },
+    /// Points that have changed, for a feed that was opened with `points`; the latest of each.
+    Points {
+        /// The points.
+        points: Vec<Point>,
     },
     /// Something that the client has said over the feed was refused.
     Refused {
@@ -231,6 +245,148 @@ pub struct ApiError {
     pub timestamp: String,
     /// As in the `x-request-id` header and the log.
     pub request_id: String,
+}
+
+/// `GET /api/v1/alarms` is an array of these, the most urgent first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlarmView {
+    /// A name that stays: `kiln-hot`, `mill.offline`, `house.disk`.
+    pub id: String,
+    /// What it is about: a machine's id, or `house`.
+    pub about: String,
+    /// How much hangs on it.
+    pub priority: Priority,
+    /// Which of the nine states it is in.
+    pub state: AlarmState,
+    /// Its condition holds, whatever its state.
+    pub active: bool,
+    /// It comes and goes faster than anybody can follow.
+    pub chattering: bool,
+    /// It was the first of its group.
+    pub first_out: bool,
+    /// Its group, if it has one.
+    pub group: Option<String>,
+    /// When its condition last came or went, RFC 3339 in UTC; `null`: never.
+    pub since: Option<String>,
+    /// The same in milliseconds since 1970.
+    pub since_ms: Option<u64>,
+    /// What happened the last time.
+    pub text: String,
+    /// The value then, as people write it.
+    pub value: Option<String>,
+    /// What brings it about.
+    pub cause: String,
+    /// What comes of it if nothing is done.
+    pub meaning: String,
+    /// What to do now.
+    pub action: String,
+    /// It must be reset after it is over.
+    pub latch: bool,
+    /// How often it has come.
+    pub count: u64,
+    /// Who acknowledged it last.
+    pub acknowledged_by: Option<String>,
+    /// Put aside by a person.
+    pub shelf: Option<Shelf>,
+    /// When it comes back from the shelf, RFC 3339 in UTC.
+    pub shelved_until: Option<String>,
+    /// The alarm that explains it.
+    pub suppressed_by: Option<String>,
+    /// Taken out of use.
+    pub out_of_use: Option<OutOfUse>,
+}
+
+/// Body of `POST /api/v1/alarms/{id}/shelve`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShelveAlarm {
+    /// For how long, 1 to 480.
+    pub minutes: u64,
+    /// Why, for the history.
+    pub reason: String,
+}
+
+/// Body of `POST /api/v1/alarms/{id}/service`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlarmService {
+    /// It is in use.
+    pub in_service: bool,
+    /// Why, for the history.
+    pub reason: String,
+}
+
+/// Body of `POST /api/v1/clear`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClearScope {
+    /// A machine's id; all that wait for it if absent.
+    #[serde(default)]
+    pub machine: Option<String>,
+}
+
+/// Answer to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cleared {
+    /// The machines that were waiting for it.
+    pub machines: Vec<String>,
+}
+
+/// `GET /api/v1/rules` is an array of these, as declared; first the hardware stop chain, where one
+/// is wired to the box.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleView {
+    /// Its name.
+    pub name: String,
+    /// `stop_chain`, `permissive`, `interlock` or `follow`.
+    pub kind: String,
+    /// The machine that it keeps from something, stops or writes to; `null` for the stop chain.
+    pub machine: Option<String>,
+    /// How it stands.
+    pub verdict: RuleVerdict,
+    /// What it keeps the machine from or does, for people: `start`, `hold mill`.
+    pub does: String,
+    /// The point that decides at the moment, and what it says.
+    pub because: Because,
+    /// An input is unknown: the rule takes its declared side.
+    pub unknown: bool,
+    /// Interlocks: how often it has tripped since the house opened.
+    pub trips: u64,
+}
+
+/// How a rule stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleVerdict {
+    /// A permissive that is met, an interlock that is not tripped, a chain that is closed.
+    Clear,
+    /// A permissive that is not met.
+    Refuses,
+    /// An interlock whose condition holds; a chain that is open.
+    Tripped,
+    /// An interlock that is over and must be reset; a chain that machines wait to be cleared from.
+    Latched,
+    /// A follow rule that has put its tag on.
+    On,
+    /// A follow rule that has put its tag off, or has not put it on.
+    Off,
+    /// A follow rule that waits until its condition comes to hold anew.
+    StandsBack,
+}
+
+impl RuleVerdict {
+    /// The word used in every interface.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Clear => "clear",
+            Self::Refuses => "refuses",
+            Self::Tripped => "tripped",
+            Self::Latched => "latched",
+            Self::On => "on",
+            Self::Off => "off",
+            Self::StandsBack => "stands back",
+        }
+    }
 }
 
 /// `GET /api/v1/system`.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::alarm::{AlarmEvent, Standing};
 use crate::api::StopReport;
 use crate::command::Command;
 use crate::event::{Alarm, Event};
@@ -11,6 +12,7 @@ use crate::file::File;
 use crate::job::{Decision, Job, JobEvent};
 use crate::machine::{Controller, Mode};
 use crate::people::{Person, Role};
+use crate::rule::{ChainEvent, RuleEvent};
 
 /// A fact with its place in the book.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,6 +93,25 @@ pub enum Fact {
     TokenRevoked {
         /// Its name.
         name: String,
+    },
+    /// Something happened to an alarm.
+    Alarm {
+        /// Its id.
+        alarm: String,
+        /// What happened.
+        happened: AlarmEvent,
+    },
+    /// Something happened to a rule.
+    Rule {
+        /// Its name.
+        rule: String,
+        /// What happened.
+        happened: RuleEvent,
+    },
+    /// Something happened to the hardware stop chain.
+    StopChain {
+        /// What happened.
+        happened: ChainEvent,
     },
 }
 
@@ -177,6 +198,44 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// Somebody knows of an alarm.
+    AcknowledgeAlarm {
+        /// Its id.
+        alarm: String,
+    },
+    /// An alarm is put aside for a time.
+    ShelveAlarm {
+        /// Its id.
+        alarm: String,
+        /// For how long.
+        minutes: u64,
+        /// Why.
+        reason: String,
+    },
+    /// An alarm is taken back from the shelf.
+    UnshelveAlarm {
+        /// Its id.
+        alarm: String,
+    },
+    /// An alarm that latches is reset after it was over.
+    ResetAlarm {
+        /// Its id.
+        alarm: String,
+    },
+    /// An alarm is taken out of use, or put back.
+    AlarmService {
+        /// Its id.
+        alarm: String,
+        /// It is in use.
+        in_service: bool,
+        /// Why.
+        reason: String,
+    },
+    /// The hardware stop chain is closed again, and somebody has looked.
+    Clear {
+        /// The machine's id; all machines if absent.
+        machine: Option<String>,
+    },
 }
 
 /// A bearer token. The secret itself is shown once and never stored.
@@ -207,6 +266,9 @@ pub struct MachineState {
     pub locked_by: Option<String>,
     /// Why it is offline, while it is.
     pub offline_reason: Option<String>,
+    /// The hardware stop chain was open and nobody has said since that this machine is clear.
+    #[serde(default)]
+    pub uncleared: bool,
 }
 
 /// Everything that the book says, as of entry `applied`.
@@ -222,6 +284,8 @@ pub struct State {
     pub files: BTreeMap<String, File>,
     /// Tokens by name.
     pub tokens: BTreeMap<String, Token>,
+    /// Alarms by id.
+    pub alarms: BTreeMap<String, Standing>,
     /// The number that the next job gets.
     pub next_job: u64,
     /// The last run ended in order.
@@ -239,6 +303,8 @@ pub enum Changed {
     File(String),
     /// A token, by name.
     Token(String),
+    /// An alarm, by id.
+    Alarm(String),
     /// Counters and marks of the house.
     House,
 }
@@ -279,7 +345,31 @@ impl State {
                 self.tokens.remove(name);
                 vec![Changed::Token(name.clone())]
             }
+            Fact::Alarm { alarm, happened } => self.alarm(entry.at_ms, alarm, happened),
+            Fact::Rule { .. } => Vec::new(),
+            Fact::StopChain { happened } => self.chain(happened),
         }
+    }
+
+    fn alarm(&mut self, at_ms: u64, id: &str, happened: &AlarmEvent) -> Vec<Changed> {
+        if matches!(happened, AlarmEvent::Forgotten) {
+            self.alarms.remove(id);
+        } else {
+            self.alarms.entry(id.to_owned()).or_default().apply(at_ms, happened);
+        }
+        vec![Changed::Alarm(id.to_owned())]
+    }
+
+    fn chain(&mut self, happened: &ChainEvent) -> Vec<Changed> {
+        let (machines, uncleared) = match happened {
+            ChainEvent::Opened { machines, .. } => (&machines[..], true),
+            ChainEvent::Closed => return Vec::new(),
+            ChainEvent::Cleared { machine, .. } => (std::slice::from_ref(machine), false),
+        };
+        for machine in machines {
+            self.machines.entry(machine.clone()).or_default().uncleared = uncleared;
+        }
+        machines.iter().cloned().map(Changed::Machine).collect()
     }
 
     fn set_closed(&mut self, closed: bool) -> Vec<Changed> {
@@ -391,6 +481,23 @@ mod tests {
         assert!(!kept_after("mill", Event::Restarted { asked: false }).0);
         assert!(kept_after("mill", Event::Restarted { asked: true }).0);
         assert!(kept_after("lathe", gone()).0);
+    }
+
+    #[test]
+    fn a_machine_waits_for_a_person_from_the_chain_s_opening_until_it_is_said_to_be_clear() {
+        let mut state = State::default();
+        let mut uncleared = |happened| {
+            let fact = Fact::StopChain { happened };
+            state.apply(&Entry { number: state.applied + 1, at_ms: 0, fact });
+            let waits = |id: &str| state.machines.get(id).is_some_and(|it| it.uncleared);
+            [waits("mill"), waits("laser")]
+        };
+        let machines = vec!["mill".to_owned(), "laser".to_owned()];
+        let because = crate::rule::Because::default();
+        assert_eq!(uncleared(ChainEvent::Opened { because, machines }), [true, true]);
+        assert_eq!(uncleared(ChainEvent::Closed), [true, true]);
+        let cleared = ChainEvent::Cleared { machine: "mill".into(), by: "ada".into() };
+        assert_eq!(uncleared(cleared), [false, true]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! Lengths are millimetres, feeds mm/min, spindle speeds rev/min, durations milliseconds and
 //! wall-clock times milliseconds since 1970 (UTC), unless a name says otherwise.
 
+pub mod alarm;
 pub mod api;
 pub mod chip;
 pub mod command;
@@ -23,5 +24,6 @@ pub mod places;
 pub mod point;
 pub mod preflight;
 pub mod profile;
+pub mod rule;
 pub mod settings;
 pub mod tag;

@@ -18,6 +18,7 @@ mod pin;
 mod port;
 mod printer;
 mod problem;
+mod rule;
 mod section;
 mod sheet;
 mod tables;
@@ -79,6 +80,7 @@ fn settings(
     let mut joined = tables::TABLES
         .map(|(name, keys)| Section::new(format!("`[{name}]`: "), name.to_string(), keys));
     let mut drafts = Vec::new();
+    let mut waiting = rule::Waiting::default();
     for sheet in sheets {
         for (key, value) in sheet.table() {
             let at = Place { sheet, offset: key.span().start };
@@ -88,13 +90,17 @@ fn settings(
                 None if key.get_ref() == "machine" => {
                     machines(at, value, drivers, &mut drafts, findings);
                 }
+                None if rule::TABLES.contains(&&**key.get_ref()) => {
+                    waiting.add(key.get_ref(), at, value, findings);
+                }
                 None => unknown(key.get_ref(), at, findings),
             }
         }
     }
     clash::ids(&drafts, findings);
     clash::ports(&drafts, resolve, findings);
-    let [daemon, web, journal, points, sim, people] = &joined;
+    let (alarm, rules) = waiting.read(&drafts, findings);
+    let [daemon, web, journal, points, sim, people, alarms] = &joined;
     Settings {
         daemon: tables::daemon(daemon, findings),
         web: tables::web(web, findings),
@@ -102,6 +108,9 @@ fn settings(
         points: tables::points(points, findings),
         sim: tables::sim(sim, findings),
         people: tables::people(people, findings),
+        alarms: tables::alarms(alarms, findings),
+        alarm,
+        rules,
         machines: drafts.into_iter().map(|draft| draft.machine).collect(),
     }
 }
@@ -156,14 +165,19 @@ fn tables_of<'a>(value: &'a DeValue<'a>) -> Option<Vec<(usize, &'a DeTable<'a>)>
 /// A name at the top of a file that nothing goes by.
 fn unknown(key: &str, at: Place<'_>, findings: &mut Findings) {
     let tables = tables::TABLES.map(|(name, _)| name);
-    let known = tables.into_iter().chain(["machine"]);
+    let known = tables.into_iter().chain(["machine"]).chain(rule::TABLES);
     let key = shortened(key);
     let problem =
         findings.at(at, "config.key.unknown", &key, format!("unknown table or key `{key}`"));
-    problem.accepted =
-        Some("[daemon], [web], [journal], [points], [sim], [people], [[machine]]".into());
+    problem.accepted = Some(
+        "[daemon], [web], [journal], [points], [sim], [people], [alarms], [[machine]], [[alarm]], \
+         [[permissive]], [[interlock]], [[follow]]"
+            .into(),
+    );
     let near = nearest(&key, known).map(|name| match name {
-        "machine" => value::did_you_mean("[[machine]]"),
+        name if name == "machine" || rule::TABLES.contains(&name) => {
+            value::did_you_mean(format!("[[{name}]]"))
+        }
         name => value::did_you_mean(format!("[{name}]")),
     });
     problem.hint = tables::home_of(&key, "").or(near);

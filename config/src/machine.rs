@@ -42,10 +42,10 @@ pub struct Machine {
     pub spinup_s: f64,
     /// Height that resume-from-line retracts to, machine coordinates.
     pub safe_z: f64,
-    /// Distance that a jog may cover after its operator was last heard of, mm per axis.
-    pub jog_overrun: Xyz,
     /// What only a printer has.
     pub printer: Printer,
+    /// Distance that a jog may cover after its operator was last heard of, mm per axis.
+    pub jog_overrun: Xyz,
     /// Devices on a bus: how they are reached there.
     pub bus: Bus,
     /// Devices on a bus: what is read from them and written to them.

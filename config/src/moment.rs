@@ -1,5 +1,9 @@
 //! Moments as people and programs read them. Stamps are milliseconds since 1970, UTC.
 
+mod read;
+
+pub use self::read::{read, read_span};
+
 const SECOND_MS: u64 = 1_000;
 const DAY_MS: u64 = 86_400 * SECOND_MS;
 

@@ -8,8 +8,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::alarm::Alarm;
 use crate::machine::Machine;
 use crate::people::Role;
+use crate::rule::Rules;
 
 /// Everything the configuration declares.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -26,8 +28,14 @@ pub struct Settings {
     pub sim: Sim,
     /// `[people]`.
     pub people: People,
+    /// `[alarms]`.
+    pub alarms: Alarms,
     /// Every `[[machine]]`, in the order of the files and of their lines.
     pub machines: Vec<Machine>,
+    /// Every `[[alarm]]`, in the same order.
+    pub alarm: Vec<Alarm>,
+    /// Every `[[permissive]]`, `[[interlock]]` and `[[follow]]`.
+    pub rules: Rules,
 }
 
 /// `[daemon]`: where the house keeps its things.
@@ -100,6 +108,23 @@ pub struct Sim {
 impl Default for Sim {
     fn default() -> Self {
         Self { time_scale: 1.0 }
+    }
+}
+
+/// `[alarms]`: when the house itself raises one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Alarms {
+    /// A machine that has been out of reach for so long is an alarm, seconds: 1 to 86400.
+    pub offline_s: f64,
+    /// A processor hotter than this is an alarm, °C: 40 to 110.
+    pub cpu_hot_c: f64,
+}
+
+impl Default for Alarms {
+    fn default() -> Self {
+        // An adapter that is plugged in anew, and a board that restarts, are back within 10 s; a
+        // Raspberry Pi slows itself down from 80 °C on.
+        Self { offline_s: 10.0, cpu_hot_c: 80.0 }
     }
 }
 

@@ -65,6 +65,16 @@ impl Default for Tag {
     }
 }
 
+impl Tag {
+    /// What it is in the workshop, if it is a pin with a role.
+    pub fn role(&self) -> Option<Role> {
+        match &self.source {
+            Source::Pin(pin) => pin.role,
+            _ => None,
+        }
+    }
+}
+
 /// Where a tag's value is found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -259,6 +269,16 @@ pub enum Role {
     StackBlue,
     /// Sounds while an alarm is not acknowledged.
     Buzzer,
+}
+
+impl Role {
+    /// A lamp or a buzzer that shows how things are: the house drives it, and nothing hangs on it.
+    pub fn signals(self) -> bool {
+        matches!(
+            self,
+            Self::StackRed | Self::StackAmber | Self::StackGreen | Self::StackBlue | Self::Buzzer
+        )
+    }
 }
 
 /// The parity bit of a serial line.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use headstock_config::load::{parse, render};
 use headstock_config::machine::{Machine, Port, UdevMatch};
-use headstock_config::settings::{Journal, People, Points, Settings, Sim, Web};
+use headstock_config::settings::{Alarms, Journal, People, Points, Settings, Sim, Web};
 
 const DRIVERS: &[&str] = &["grbl", "marlin", "modbus-rtu", "modbus-tcp", "gpio", "i2c"];
 
@@ -70,6 +70,7 @@ fn the_shipped_example_shows_what_holds_when_nothing_is_said() {
     assert_eq!(shown.points, Points::default());
     assert_eq!(shown.sim, Sim::default());
     assert_eq!(shown.people, People::default());
+    assert_eq!(shown.alarms, Alarms::default());
     let least = example("minimal.toml").machines.remove(0);
     let mill = shown.machines[0].clone();
     assert_eq!(Machine { name: least.name.clone(), port: least.port.clone(), ..mill }, least);
@@ -78,8 +79,16 @@ fn the_shipped_example_shows_what_holds_when_nothing_is_said() {
 #[test]
 fn the_shipped_example_names_every_key_there_is() {
     let text = include_str!("../examples/headstock.toml");
-    for table in ["[daemon]", "[web]", "[journal]", "[points]", "[sim]", "[people]", "[[machine]]"]
-    {
+    for table in [
+        "[daemon]",
+        "[web]",
+        "[journal]",
+        "[points]",
+        "[sim]",
+        "[people]",
+        "[alarms]",
+        "[[machine]]",
+    ] {
         let wrong = format!("{table}\nno_such_key = 1\n");
         let problems = parse(&wrong, "wrong.toml", DRIVERS).unwrap_err();
         let unknown = problems.iter().find(|it| it.code == "config.key.unknown").unwrap();

@@ -11,7 +11,9 @@ use headstock_config::people::Role;
 pub fn least(request: &Request) -> Role {
     match request {
         Request::Tell { command, .. } => least_for(command),
-        Request::Decide { decision: Decision::Release, .. } => Role::Maintainer,
+        Request::Decide { decision: Decision::Release, .. } | Request::AlarmService { .. } => {
+            Role::Maintainer
+        }
         Request::StopAll
         | Request::StartJob { .. }
         | Request::GoJob { .. }
@@ -19,7 +21,12 @@ pub fn least(request: &Request) -> Role {
         | Request::Decide { .. }
         | Request::Note { .. }
         | Request::Upload { .. }
-        | Request::RemoveFile { .. } => Role::Operator,
+        | Request::RemoveFile { .. }
+        | Request::AcknowledgeAlarm { .. }
+        | Request::ShelveAlarm { .. }
+        | Request::UnshelveAlarm { .. }
+        | Request::ResetAlarm { .. }
+        | Request::Clear { .. } => Role::Operator,
         Request::MakeToken { .. } | Request::RevokeToken { .. } => Role::Admin,
     }
 }
@@ -79,6 +86,19 @@ mod tests {
             (Request::Note { job: "j1".into(), text: String::new() }, "-omA"),
             (Request::Upload { name: "a.nc".into() }, "-omA"),
             (Request::RemoveFile { file: "f".into() }, "-omA"),
+            (Request::AcknowledgeAlarm { alarm: "a".into() }, "-omA"),
+            (Request::ShelveAlarm { alarm: "a".into(), minutes: 5, reason: String::new() }, "-omA"),
+            (Request::UnshelveAlarm { alarm: "a".into() }, "-omA"),
+            (Request::ResetAlarm { alarm: "a".into() }, "-omA"),
+            (
+                Request::AlarmService {
+                    alarm: "a".into(),
+                    in_service: false,
+                    reason: String::new(),
+                },
+                "--mA",
+            ),
+            (Request::Clear { machine: None }, "-omA"),
             (Request::MakeToken { name: "t".into(), role: Role::Viewer }, "---A"),
             (Request::RevokeToken { name: "t".into() }, "---A"),
         ];

@@ -1,5 +1,6 @@
 //! The house: machines, desk, ledger and doors. See `ARCHITECTURE.md` for the map.
 
+pub mod alarms;
 pub mod authz;
 pub mod cli;
 pub mod clock;
@@ -11,6 +12,7 @@ pub mod journal;
 pub mod ledger;
 pub mod machine;
 pub mod points;
+pub mod rules;
 #[cfg(test)]
 mod small_disk;
 pub mod store;

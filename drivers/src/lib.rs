@@ -12,10 +12,12 @@ pub mod discover;
 pub mod gcode;
 pub mod gpio;
 pub mod grbl;
+pub mod i2c;
 pub mod link;
 pub mod marlin;
 pub mod modbus;
 pub mod registry;
+pub mod sim;
 pub mod stops;
 
 use std::collections::VecDeque;

@@ -116,6 +116,17 @@ pub const DRIVERS: &[Kind] = &[
             },
         },
     },
+    Kind {
+        name: "i2c",
+        how: How::Bus {
+            bus: BusKind::I2c,
+            pretend: |link, time_scale, machines| {
+                let path = link.with_extension("i2c");
+                let bus = crate::i2c::sim::pretend(&path, time_scale, machines)?;
+                Ok((Port::Path(path), Box::new(bus)))
+            },
+        },
+    },
 ];
 
 /// For buses without a pretend device.

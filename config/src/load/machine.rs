@@ -31,8 +31,8 @@ pub(super) const MACHINE_KEYS: &[&str] = &[
     "on_error",
     "spinup_s",
     "safe_z",
-    "jog_overrun",
     "printer",
+    "jog_overrun",
 ];
 
 const ID: &str = "text of at most 32 characters a-z 0-9 - _ that begins with a letter or digit";
@@ -131,8 +131,8 @@ fn moves(machine: Machine, table: &Section<'_>, findings: &mut Findings) -> Mach
         on_error: table.word("on_error", &ON_ERROR, findings).unwrap_or_default(),
         spinup_s: spinup_s(table, findings).unwrap_or(machine.spinup_s),
         safe_z: safe_z(table, envelope, machine.safe_z, findings),
-        jog_overrun: jog_overrun(table, findings).unwrap_or(machine.jog_overrun),
         printer: printer::printer(table, findings),
+        jog_overrun: jog_overrun(table, findings).unwrap_or(machine.jog_overrun),
         ..machine
     }
 }

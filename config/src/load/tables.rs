@@ -9,16 +9,17 @@ use super::machine::MACHINE_KEYS;
 use super::section::Section;
 use super::value::{self, Read, Wanted, Wrong};
 use crate::places::SOCKET_PATH_MAX;
-use crate::settings::{Daemon, Journal, People, Points, Sim, Web};
+use crate::settings::{Alarms, Daemon, Journal, People, Points, Sim, Web};
 
 /// Every table there is but `[[machine]]`, with its keys.
-pub(super) const TABLES: [(&str, &[&str]); 6] = [
+pub(super) const TABLES: [(&str, &[&str]); 7] = [
     ("daemon", &["state_dir", "socket", "socket_group"]),
     ("web", &["listen", "allow_network", "max_upload_bytes"]),
     ("journal", &["disk_reserve_bytes"]),
     ("points", &["memory_bytes", "disk_bytes"]),
     ("sim", &["time_scale"]),
     ("people", &["admins", "maintainers", "operators"]),
+    ("alarms", &["offline_s", "cpu_hot_c"]),
 ];
 
 /// Where a key that stands in the wrong table belongs, for a hint. `path`: where it stands.
@@ -97,6 +98,16 @@ pub(super) fn sim(table: &Section<'_>, findings: &mut Findings) -> Sim {
     let times = "times faster than real; 0: motion takes no time";
     let scale = table.number("time_scale", 0.0..=1000.0, times, findings);
     Sim { time_scale: scale.unwrap_or(Sim::default().time_scale) }
+}
+
+pub(super) fn alarms(table: &Section<'_>, findings: &mut Findings) -> Alarms {
+    let usual = Alarms::default();
+    let offline = table.number("offline_s", 1.0..=86_400.0, "seconds", findings);
+    let hot = table.number("cpu_hot_c", 40.0..=110.0, "°C", findings);
+    Alarms {
+        offline_s: offline.unwrap_or(usual.offline_s),
+        cpu_hot_c: hot.unwrap_or(usual.cpu_hot_c),
+    }
 }
 
 pub(super) fn people(table: &Section<'_>, findings: &mut Findings) -> People {

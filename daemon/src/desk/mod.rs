@@ -6,10 +6,12 @@
 //! Stops are the exception: the role is looked up in memory, the byte goes out, and then it is
 //! written down, without anybody waiting for that.
 
+mod alarms;
 mod files;
 mod jobs;
 mod jog;
 mod people;
+mod points;
 mod refused;
 mod repeats;
 mod resume;
@@ -31,6 +33,7 @@ pub use self::jobs::Outcome;
 pub use self::refused::{Kind, Refused};
 use self::repeats::{Refusals, Repeat};
 pub use self::view::Snapshot;
+use crate::alarms::definition::Definitions;
 use crate::authz::{least, may};
 use crate::files::Files;
 use crate::histogram::Histogram;
@@ -54,6 +57,8 @@ struct Inner {
     machines: BTreeMap<String, machine::Handle>,
     files: Files,
     points: Points,
+    /// Every alarm that this house can raise.
+    alarms: Definitions,
     /// What looks at the book before it writes is done one at a time, so that two requests cannot
     /// both find a machine free, a name unused or a file not needed.
     one_at_a_time: tokio::sync::Mutex<()>,
@@ -75,12 +80,24 @@ impl Desk {
         files: Files,
         points: Points,
     ) -> Self {
+        Self::with_alarms(ledger, machines, files, points, Definitions::default())
+    }
+
+    /// The same, in a house that has alarms.
+    pub fn with_alarms(
+        ledger: ledger::Handle,
+        machines: BTreeMap<String, machine::Handle>,
+        files: Files,
+        points: Points,
+        alarms: Definitions,
+    ) -> Self {
         let one_at_a_time = tokio::sync::Mutex::new(());
         let inner = Inner {
             ledger,
             machines,
             files,
             points,
+            alarms,
             one_at_a_time,
             fresh: Mutex::default(),
             stop_times: Histogram::default(),

@@ -5,6 +5,7 @@ use headstock_config::job::JobState;
 use headstock_config::people::Role;
 use headstock_config::preflight::Finding;
 
+use crate::rules::Interlocked;
 use crate::{files, ledger, machine};
 
 /// Why the desk said no.
@@ -22,6 +23,26 @@ pub enum Refused {
     /// No such token.
     #[error("there is no token `{0}`")]
     UnknownToken(String),
+    /// No such point.
+    #[error("no point is called `{0}`")]
+    UnknownPoint(String),
+    /// It is what a device reports, and nobody declared that it may be set.
+    #[error("point `{0}` cannot be set")]
+    ReadOnly(String),
+    /// No such alarm.
+    #[error("there is no alarm `{0}`")]
+    UnknownAlarm(String),
+    /// The alarm is in a state in which this cannot be done.
+    #[error("alarm `{alarm}`: {why}")]
+    Alarm {
+        /// Its id.
+        alarm: String,
+        /// Why not.
+        why: String,
+    },
+    /// A rule stands against it.
+    #[error(transparent)]
+    Interlocked(#[from] Interlocked),
     /// The person may not do this.
     #[error("`{who}` may not do that")]
     Forbidden {
@@ -129,9 +150,11 @@ impl Refused {
             Self::UnknownMachine(_)
             | Self::UnknownJob(_)
             | Self::UnknownFile(_)
+            | Self::UnknownPoint(_)
+            | Self::UnknownAlarm(_)
             | Self::UnknownToken(_) => Kind::Unknown,
             Self::Forbidden { .. } => Kind::Forbidden,
-            Self::Words(_) => Kind::Wrong,
+            Self::Words(_) | Self::ReadOnly(_) => Kind::Wrong,
             Self::File(files::Error::TooBig(_)) | Self::Unrecorded(ledger::Error::TooLong(_)) => {
                 Kind::TooBig
             }
@@ -150,6 +173,8 @@ impl Refused {
             | Self::Preflight(_)
             | Self::CannotResume { .. }
             | Self::InUse { .. }
+            | Self::Alarm { .. }
+            | Self::Interlocked(_)
             | Self::Exists(_) => Kind::NotNow,
         }
     }
@@ -159,6 +184,9 @@ impl Refused {
         match self {
             Self::Preflight(findings) => serde_json::json!(findings),
             Self::CannotResume { nearest, .. } => serde_json::json!({ "nearest": nearest }),
+            Self::Interlocked(it) | Self::Machine(machine::Error::Interlocked(it)) => {
+                serde_json::json!({ "rule": it.rule(), "because": it.because() })
+            }
             _ => serde_json::Value::Null,
         }
     }
@@ -171,8 +199,13 @@ impl Explain for Refused {
             Self::UnknownJob(_) => "desk.unknown_job",
             Self::UnknownFile(_) => "desk.unknown_file",
             Self::UnknownToken(_) => "desk.unknown_token",
+            Self::UnknownAlarm(_) => "desk.unknown_alarm",
+            Self::Alarm { .. } => "desk.alarm_state",
+            Self::Interlocked(it) => it.code(),
             Self::Forbidden { .. } => "desk.forbidden",
             Self::Words(_) => "desk.words",
+            Self::UnknownPoint(_) => "desk.unknown_point",
+            Self::ReadOnly(_) => "desk.point_read_only",
             Self::Locked { .. } => "desk.locked",
             Self::Jogging { .. } => "desk.jogging",
             Self::InHand { .. } => "desk.in_hand",
@@ -190,6 +223,7 @@ impl Explain for Refused {
 
     fn means(&self) -> String {
         match self {
+            Self::Interlocked(it) => it.means(),
             Self::File(error) => error.means(),
             Self::Machine(error) => error.means(),
             Self::Unrecorded(error) => error.means(),
@@ -207,8 +241,17 @@ impl Explain for Refused {
             Self::UnknownJob(_) => "`headstock job list` lists them".into(),
             Self::UnknownFile(_) => "`headstock files` lists them".into(),
             Self::UnknownToken(_) => "`headstock token list` lists them".into(),
+            Self::UnknownAlarm(_) => "`headstock alarms --all` lists them".into(),
+            Self::Alarm { alarm, .. } => format!("`headstock alarm show {alarm}` tells more"),
+            Self::Interlocked(it) => it.remedy(),
             Self::Forbidden { need, .. } => {
                 format!("ask somebody who is at least {need:?}").to_lowercase()
+            }
+            Self::UnknownPoint(_) => "`headstock points` lists them".into(),
+            Self::ReadOnly(_) => {
+                "a tag can be set where its device lets it and the configuration says `write = true`; \
+                 machines that move are told with commands"
+                    .into()
             }
             Self::Words(_) => "see the API document or `headstock help`".into(),
             Self::Locked { job, .. } => format!(

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use headstock_config::api::{Equipment, JobView};
+use headstock_config::api::{AlarmView, Equipment, JobView};
 use headstock_config::job::{Job, JobState};
 use headstock_config::ledger::{Entry, State, job_number};
 use headstock_config::machine::{Controller, Live, Setting};
 use tokio::sync::broadcast::Receiver;
 
+use super::alarms::views;
 use super::{Desk, Refused};
 use crate::clock::now_ms;
+use crate::ledger::Health;
 use crate::machine;
 
 /// Share of a program after which its own pace says more than the estimate.
@@ -25,6 +27,8 @@ pub struct Snapshot {
     pub equipment: Vec<Equipment>,
     /// Unfinished jobs, then the newest finished ones; each newest first.
     pub jobs: Vec<JobView>,
+    /// Alarms that are not normal, the most urgent first.
+    pub alarms: Vec<AlarmView>,
 }
 
 impl Desk {
@@ -85,6 +89,7 @@ impl Desk {
     /// Everything as of one entry, and every entry after it: nothing is missed between the two,
     /// and nothing seen twice.
     pub fn snapshot(&self) -> (Snapshot, Receiver<Arc<Entry>>) {
+        let failed = *self.ledger().health().borrow() == Health::Failed;
         self.ledger().follow(|state| {
             let machines = self.inner.machines.values();
             let (over, open): (Vec<&Job>, Vec<&Job>) =
@@ -94,6 +99,7 @@ impl Desk {
                 number: state.applied,
                 equipment: machines.map(|machine| equipment(state, machine)).collect(),
                 jobs: jobs.map(|job| self.look_at(job)).collect(),
+                alarms: views(state, &self.inner.alarms, false, failed),
             }
         })
     }
@@ -124,6 +130,7 @@ fn equipment(state: &State, machine: &machine::Handle) -> Equipment {
         alarm: book.alarm,
         offline_reason: book.offline_reason,
         controller: book.controller.map(without_settings),
+        uncleared: book.uncleared,
         live,
     }
 }

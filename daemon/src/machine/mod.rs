@@ -37,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use self::lane::Entrance;
 pub use self::program::{Program, Source};
 use crate::ledger;
+use crate::rules::Interlocked;
 
 /// Other requests that may wait; more than a few mean that nobody reads the answers.
 const REQUESTS: usize = 32;
@@ -73,6 +74,9 @@ pub enum Error {
     /// A program is under way.
     #[error("job `{0}` is under way")]
     AtWork(String),
+    /// A rule stands against it, at the moment at which it would have been sent.
+    #[error(transparent)]
+    Interlocked(Interlocked),
     /// The driver said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -86,6 +90,7 @@ impl Explain for Error {
             Self::Deaf => "machine.deaf",
             Self::Overtaken => "machine.overtaken",
             Self::AtWork(_) => "machine.at_work",
+            Self::Interlocked(it) => it.code(),
             Self::Refused(Refusal::NotOnline) => "machine.offline",
             Self::Refused(Refusal::NotNow(_)) => "machine.not_now",
             Self::Refused(Refusal::Backlog(_)) => "machine.backlog",
@@ -105,6 +110,7 @@ impl Explain for Error {
             Self::Busy | Self::Refused(Refusal::Backlog(_)) => "wait for the earlier ones".into(),
             Self::Deaf => "use its power switch; the log of the service says more".into(),
             Self::Overtaken => "look at the machine, then ask again".into(),
+            Self::Interlocked(it) => it.remedy(),
             Self::AtWork(job) => format!("wait for `{job}`, or `headstock job cancel {job}`"),
             Self::Refused(Refusal::NotOnline) => {
                 "look at power and cable; `headstock machines` says why it is offline".into()

@@ -177,11 +177,6 @@ impl Points {
         self.inner.declared.get(id.0 as usize)
     }
 
-    /// The numbers of all points, in the order of their names.
-    pub fn ids(&self) -> impl Iterator<Item = PointId> + '_ {
-        self.inner.numbers.values().copied()
-    }
-
     /// The numbers of the points whose name begins so, in the order of their names.
     pub fn beginning<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = PointId> + 'a {
         let from = self.inner.numbers.range(prefix.to_owned()..);
@@ -290,18 +285,23 @@ impl Points {
 
     /// One point, for the doors.
     pub fn one(&self, name: &str) -> Option<Point> {
-        Some(self.shown(self.id(name)?))
+        self.show(self.id(name)?)
     }
 
     /// All points in the order of their names, for the doors.
     pub fn all(&self) -> Vec<Point> {
-        self.ids().map(|id| self.shown(id)).collect()
+        self.shown("")
     }
 
-    /// A point, for the doors. The number must be one of these points.
-    fn shown(&self, id: PointId) -> Point {
-        let (declared, latest) = (&self.inner.declared[id.0 as usize], self.now(id));
-        Point {
+    /// The points whose name begins so, in the order of their names, for the doors.
+    pub fn shown(&self, prefix: &str) -> Vec<Point> {
+        self.beginning(prefix).filter_map(|id| self.show(id)).collect()
+    }
+
+    /// A point, for the doors.
+    pub fn show(&self, id: PointId) -> Option<Point> {
+        let (declared, latest) = (self.declared(id)?, self.now(id));
+        Some(Point {
             name: declared.name.clone(),
             value: latest.value,
             unit: declared.unit.clone(),
@@ -310,7 +310,7 @@ impl Points {
             at_ms: latest.at_ms,
             writable: declared.writable,
             why: latest.why,
-        }
+        })
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use headstock_config::alarm::AlarmEvent;
 use headstock_config::event::Event;
 use headstock_config::job::{Checkpoint, Decision, Interruption, Job, JobEvent, JobState};
 use headstock_config::ledger::{Changed, Entry, Fact, State, Token};
 use headstock_config::machine::Mode;
 use headstock_config::people::Role;
+use headstock_config::rule::{Because, ChainEvent};
 
 use super::fold::self_test;
 use super::*;
@@ -83,8 +85,32 @@ fn book() -> Vec<Fact> {
     }
     let (name, by, digest) = ("tablet".to_owned(), "anna".to_owned(), "00".to_owned());
     let token = Token { name: name.clone(), role: Role::Viewer, digest, made_ms: 1, by };
-    facts.extend([Fact::TokenMade { token }, Fact::TokenRevoked { name }, Fact::HouseClosed]);
+    facts.extend([Fact::TokenMade { token }, Fact::TokenRevoked { name }]);
+    facts.extend(alarms());
+    facts.push(Fact::HouseClosed);
     facts
+}
+
+/// One alarm that is shelved, and one that is not declared any more.
+fn alarms() -> Vec<Fact> {
+    let of = |alarm: &str, happened| Fact::Alarm { alarm: alarm.to_owned(), happened };
+    let raised = || AlarmEvent::Raised {
+        text: "out of reach".to_owned(),
+        value: None,
+        latch: false,
+        first_out: true,
+    };
+    let (by, reason) = ("anna".to_owned(), "new cable".to_owned());
+    let shelved = AlarmEvent::Shelved { by, reason, until_ms: 9 };
+    let because = Because::default();
+    let machines = vec!["mill1".to_owned()];
+    vec![
+        of("mill1.offline", raised()),
+        of("mill1.offline", shelved),
+        of("gone", raised()),
+        of("gone", AlarmEvent::Forgotten),
+        Fact::StopChain { happened: ChainEvent::Opened { because, machines } },
+    ]
 }
 
 /// Writes facts to the journal as the ledger would and returns the entries.

@@ -6,6 +6,7 @@
 //!                 \                        /
 //!                  `--> entries M+1 … <---'   each exactly once, in order
 //!                       live values           latest of each machine, ten times a second at most
+//!                       points                latest of those that changed, if asked for, as often
 //! ```
 //!
 //! A client that reads too slowly loses live values, never entries: entries that it could not
@@ -38,6 +39,7 @@ use super::error::Failure;
 use super::hands::Hands;
 use super::who;
 use crate::desk::{Desk, Snapshot};
+use crate::points::Follower;
 
 /// How long a client may take for one message.
 const TAKES: Duration = Duration::from_secs(30);
@@ -54,9 +56,16 @@ const HEARS: usize = 4096;
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// Points in one message.
+const POINTS: usize = 500;
+/// Beginnings of names that one feed may ask for.
+const PREFIXES: usize = 32;
+
 #[derive(Deserialize)]
 struct Wanted {
     after: Option<u64>,
+    /// Beginnings of points' names, by commas.
+    points: Option<String>,
 }
 
 /// Why a feed ends, as the client is told (RFC 6455, 7.4.1).
@@ -75,16 +84,18 @@ enum End {
 }
 
 pub(super) async fn open(ask: Asked) -> Result<Response, Failure> {
-    let Wanted { after } = ask.query()?;
+    let Wanted { after, points } = ask.query()?;
     let Asked { hall, who, headers, socket, .. } = ask;
     let socket = socket.ok_or(Failure::NotAWebSocket)?;
     let feeds = &hall.feeds;
     let seat = feeds.take().ok_or_else(|| Failure::Crowded(format!("{} feeds", feeds.all())))?;
     let (desk, closing) = (hall.door.desk.clone(), hall.closing.clone());
+    let points = points.map(|prefixes| follow(&desk, &prefixes));
     let upgraded = move |socket: WebSocket| async move {
         let (to_client, mut from_client) = socket.split();
         let (mut hands, refusals) = Hands::new(hall, who.clone());
-        let mut feed = Feed { desk, who, to_client, refusals, told: 0, pinged: Instant::now() };
+        let mut feed =
+            Feed { desk, who, to_client, refusals, points, told: 0, pinged: Instant::now() };
         let end = tokio::select! {
             end = feed.tell(after) => end,
             end = listen(&mut from_client, &mut hands) => end,
@@ -101,6 +112,13 @@ pub(super) async fn open(ask: Asked) -> Result<Response, Failure> {
         answer.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, agreed);
     }
     Ok(answer)
+}
+
+/// Follows the points whose names begin so.
+fn follow(desk: &Desk, prefixes: &str) -> Follower {
+    let points = desk.points();
+    let prefixes = prefixes.split(',').take(PREFIXES).map(str::trim);
+    points.follow(prefixes.flat_map(|prefix| points.beginning(prefix)))
 }
 
 /// Hears the client until it leaves or falls silent. Pings are answered by being read.
@@ -122,6 +140,7 @@ struct Feed {
     desk: Desk,
     who: Person,
     to_client: SplitSink<WebSocket, Message>,
+    points: Option<Follower>,
     /// What the client asked for over the feed and was refused.
     refusals: mpsc::Receiver<FeedMessage>,
     /// The last entry that the client has been given.
@@ -146,8 +165,8 @@ impl Feed {
             // Also for a client whose number this book has not come to: it is of another book.
             None => {
                 self.told = latest;
-                let Snapshot { number, equipment, jobs } = snapshot;
-                self.send(&FeedMessage::Snapshot { number, equipment, jobs }).await?;
+                let Snapshot { number, equipment, jobs, alarms } = snapshot;
+                self.send(&FeedMessage::Snapshot { number, equipment, jobs, alarms }).await?;
             }
         }
         self.catch_up(latest).await?;
@@ -161,7 +180,10 @@ impl Feed {
                 entry = entries.recv() => self.happened(entry).await?,
                 Some(refused) = self.refusals.recv() => self.send(&refused).await?,
                 _ = ping.tick() => self.ping().await?,
-                _ = pulse.tick() => self.live(&mut machines).await?,
+                _ = pulse.tick() => {
+                    self.live(&mut machines).await?;
+                    self.changed().await?;
+                }
             }
         }
     }
@@ -221,6 +243,16 @@ impl Feed {
                 let live = live.borrow_and_update().clone();
                 self.send(&FeedMessage::Live { machine: machine.clone(), live }).await?;
             }
+        }
+        Ok(())
+    }
+
+    async fn changed(&mut self) -> Result<(), End> {
+        let Some(changes) = self.points.as_mut().map(Follower::take) else { return Ok(()) };
+        for some in changes.chunks(POINTS) {
+            let points = self.desk.points();
+            let points = some.iter().filter_map(|change| points.show(change.id)).collect();
+            self.send(&FeedMessage::Points { points }).await?;
         }
         Ok(())
     }

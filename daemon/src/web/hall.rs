@@ -65,6 +65,8 @@ pub(super) struct Hall {
     pub(super) feeds: Seats,
     /// Uploads under way; each has a thread and a file.
     pub(super) uploads: Seats,
+    /// Histories of points being read; each has a thread and may read much of the disk.
+    pub(super) histories: Seats,
     /// Deeds under way, whether or not those who asked for them still wait.
     pub(super) deeds: TaskTracker,
     /// Program lines that were answered. Locked for no longer than it takes to add them up.
@@ -85,6 +87,7 @@ impl Hall {
             socket: Seats::new(128),
             feeds: Seats::new(64),
             uploads: Seats::new(4),
+            histories: Seats::new(4),
             deeds: TaskTracker::new(),
             lines,
             // Different each time the house opens; nothing hangs on its being secret.

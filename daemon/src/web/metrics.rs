@@ -7,6 +7,7 @@ use headstock_config::api::Equipment;
 use headstock_config::job::JobState;
 use headstock_config::ledger::State;
 use headstock_config::machine::Mode;
+use headstock_config::point::Value;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
@@ -16,6 +17,11 @@ use super::hall::Hall;
 use super::process;
 use crate::histogram::Histogram;
 use crate::ledger::Health;
+use crate::points::Points;
+
+/// Points on the page, the first by name: a page is read every few seconds by somebody who keeps
+/// every line of it for ever.
+const POINTS: usize = 5_000;
 
 const CONTENT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -58,6 +64,7 @@ fn text(hall: &Hall) -> String {
     let lines = hall.lines.lock().unwrap_or_else(PoisonError::into_inner).lines(&state, &equipment);
     work(&mut page, &state, lines);
     drop(state);
+    points(&mut page, hall.door.desk.points());
     page.histogram(
         "headstock_stop_seconds",
         "From the arrival of a hold, stop or abort, of the hold or cancel of a job, or of a stop of all, at a door until its byte had been handed to the port of a machine; one for each machine.",
@@ -119,7 +126,38 @@ fn work(page: &mut Page, state: &State, lines: Vec<(String, u64)>) {
     }
 }
 
-/// The page as it grows. Labels hold ids and words of the house: nothing to be escaped.
+fn points(page: &mut Page, points: &Points) {
+    let mut shown = points.all();
+    shown.truncate(POINTS);
+    page.head("headstock_point", "gauge", "The number that a point is, while it can be believed.");
+    for point in shown.iter().filter(|it| it.quality.believable()) {
+        if let Some(number) = point.value.as_ref().and_then(Value::number) {
+            let label = format!("name=\"{}\",unit=\"{}\"", point.name, escaped(&point.unit));
+            page.line("headstock_point", &label, number);
+        }
+    }
+    let help = "How far a point can be believed: 0 good, 1 uncertain, 2 stale, 3 bad.";
+    page.head("headstock_point_quality", "gauge", help);
+    for point in &shown {
+        let label = format!("name=\"{}\"", point.name);
+        page.line("headstock_point_quality", &label, point.quality as u8);
+    }
+    let tally = points.tally();
+    let help = "Changes of points that were told and kept.";
+    page.one("headstock_point_changes_total", "counter", help, tally.changes);
+    let help = "Minutes of points for the history on disk.";
+    page.head("headstock_point_minutes_total", "counter", help);
+    for (fate, count) in [("written", tally.minutes_written), ("lost", tally.minutes_lost)] {
+        page.line("headstock_point_minutes_total", &format!("fate=\"{fate}\""), count);
+    }
+}
+
+/// A label that people wrote, as the text format has it.
+fn escaped(label: &str) -> String {
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// The page as it grows. Labels hold ids and words of the house: nothing to be escaped but units.
 #[derive(Default)]
 struct Page {
     text: String,
@@ -162,6 +200,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn what_people_wrote_breaks_no_line() {
+        assert_eq!(escaped("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
+    }
 
     #[test]
     fn buckets_count_everything_up_to_their_bound() {

@@ -32,6 +32,7 @@ mod jobs;
 mod listen;
 mod metrics;
 mod openapi;
+mod points;
 mod process;
 mod routes;
 mod stall;

@@ -11,14 +11,16 @@ use warp::reply::Response;
 
 use super::ask::Asked;
 use super::error::Failure;
-use super::{auth, equipment, events, feed, files, health, jobs, metrics, openapi, stop, system};
+use super::{
+    auth, equipment, events, feed, files, health, jobs, metrics, openapi, points, stop, system,
+};
 
 /// An answer on its way.
 pub(super) type Answering = Pin<Box<dyn Future<Output = Result<Response, Failure>> + Send>>;
 
 /// One thing that is served.
 pub(super) struct Route {
-    /// `GET`, `POST` or `DELETE`.
+    /// `GET`, `POST`, `PUT` or `DELETE`.
     pub(super) method: &'static str,
     /// As the client asks for it; `{name}` stands for one segment.
     pub(super) path: &'static str,
@@ -134,6 +136,22 @@ pub(super) const ROUTES: &[Route] = &[
         .gives(200, "Equipment"),
     route!(GET "/api/v1/equipment/{id}/settings", LOOK, "The settings that a controller has told", equipment::settings)
         .gives(200, "[Setting]"),
+    route!(GET "/api/v1/points", LOOK, "The latest of every point, by name", points::some)
+        .query(&[
+            ("machine", "Only points of this machine; `house` for those of the box"),
+            ("prefix", "Only points whose name begins so"),
+        ])
+        .gives(200, "[Point]"),
+    route!(GET "/api/v1/points/{name}", LOOK, "One point; with a time range its history", points::one)
+        .query(&[
+            ("from", "Beginning: milliseconds since 1970, RFC 3339, or `-1h`; `-1h` unless told"),
+            ("to", "End, as `from`; now unless told"),
+            ("every", "Length of a span: `250ms`, `10s`, `1m`; a 300th of the range unless told"),
+        ])
+        .gives(200, "PointOrHistory"),
+    route!(PUT "/api/v1/points/{name}", RUN, "Set a point that may be set; answers with what is read back", points::set)
+        .takes(Takes::Json("SetPoint"))
+        .gives(200, "Point"),
     route!(GET "/api/v1/files", LOOK, "All program files, newest first", files::all)
         .gives(200, "[File]"),
     route!(POST "/api/v1/files", RUN, "Bring a program file; it is analysed and kept by content", files::bring)
@@ -183,7 +201,10 @@ pub(super) const ROUTES: &[Route] = &[
         ])
         .gives(200, "[Entry]"),
     route!(GET "/api/v1/feed", LOOK, "A WebSocket: a snapshot, then entries and live values as they come", feed::open)
-        .query(&[("after", "Instead of the snapshot: all entries with a higher number")])
+        .query(&[
+            ("after", "Instead of the snapshot: all entries with a higher number"),
+            ("points", "Also points whose name begins with one of these, by commas; empty: all"),
+        ])
         .gives(101, "FeedMessage"),
     route!(GET "/api/v1/system", LOOK, "The daemon itself", system::system)
         .gives(200, "System"),

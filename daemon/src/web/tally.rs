@@ -92,6 +92,7 @@ mod tests {
             alarm: None,
             offline_reason: None,
             controller: None,
+            uncleared: false,
             live: Live { progress, ..Live::default() },
         }
     }

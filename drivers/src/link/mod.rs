@@ -36,6 +36,8 @@
 //! this runs on.
 
 pub mod failure;
+pub mod i2c;
+pub mod i2c_scan;
 pub mod identity;
 pub mod look;
 pub mod os;

@@ -205,6 +205,77 @@ pub(super) fn watch_lines(
     Ok(unsafe { AsyncFd::register(lines) }?)
 }
 
+/// `struct i2c_msg` of `linux/i2c.h`.
+#[repr(C)]
+struct I2cMessage {
+    address: u16,
+    flags: u16,
+    length: u16,
+    bytes: *mut u8,
+}
+
+/// `struct i2c_rdwr_ioctl_data` of `linux/i2c-dev.h`.
+#[repr(C)]
+struct I2cTransfer {
+    messages: *mut I2cMessage,
+    count: u32,
+}
+
+/// One piece of a transfer on an I2C bus.
+#[derive(Debug)]
+pub enum Piece<'a> {
+    /// From the chip.
+    Read(&'a mut [u8]),
+    /// To the chip.
+    Write(&'a [u8]),
+}
+
+/// Messages in one transfer, as the kernel has it (I2C_RDWR_IOCTL_MAX_MSGS).
+const PIECES_MAX: usize = 42;
+
+/// Transfers all pieces in one go, with a repeated start between them. No piece may be longer than
+/// the 8192 bytes that the kernel takes.
+pub fn i2c_transfer(bus: BorrowedFd<'_>, address: u8, pieces: &mut [Piece<'_>]) -> io::Result<()> {
+    const I2C_RDWR: libc::Ioctl = 0x0707;
+    const READ: u16 = 0x0001;
+    let message = |piece: &mut Piece<'_>| {
+        let (flags, length, bytes) = match piece {
+            Piece::Read(into) => (READ, into.len(), into.as_mut_ptr()),
+            // The kernel only reads from where a message without the flag points to.
+            Piece::Write(from) => (0, from.len(), from.as_ptr().cast_mut()),
+        };
+        let length = u16::try_from(length).map_err(|_| io::ErrorKind::InvalidInput)?;
+        Ok(I2cMessage { address: address.into(), flags, length, bytes })
+    };
+    let mut messages = pieces.iter_mut().map(message).collect::<io::Result<Vec<_>>>()?;
+    if PIECES_MAX < messages.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let count = messages.len() as u32;
+    let mut transfer = I2cTransfer { messages: messages.as_mut_ptr(), count };
+    // SAFETY: `transfer`, the messages and the buffers they point to live through the call; those
+    // that the kernel writes to are borrowed for writing.
+    checked(unsafe { libc::ioctl(bus.as_raw_fd(), I2C_RDWR, &raw mut transfer) }).map(|_| ())
+}
+
+/// Whether a driver of the kernel has this address.
+pub fn i2c_is_claimed(bus: BorrowedFd<'_>, address: u8) -> bool {
+    const I2C_SLAVE: libc::Ioctl = 0x0703;
+    let address = libc::c_ulong::from(address);
+    // SAFETY: I2C_SLAVE takes a number and touches no memory of ours.
+    let asked = unsafe { libc::ioctl(bus.as_raw_fd(), I2C_SLAVE, address) };
+    asked < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EBUSY)
+}
+
+/// How long the adapter waits for a chip that holds the clock, in steps of 10 ms. Also tells
+/// whether this is an I2C bus at all.
+pub fn i2c_timeout(bus: BorrowedFd<'_>, at_most: Duration) -> io::Result<()> {
+    const I2C_TIMEOUT: libc::Ioctl = 0x0702;
+    let steps = at_most.as_millis().div_ceil(10).clamp(1, 1_000) as libc::c_ulong;
+    // SAFETY: I2C_TIMEOUT takes a number and touches no memory of ours.
+    checked(unsafe { libc::ioctl(bus.as_raw_fd(), I2C_TIMEOUT, steps) }).map(|_| ())
+}
+
 /// CLOCK_MONOTONIC: what the kernel stamps the edges of GPIO lines with.
 pub fn monotonic() -> io::Result<Duration> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

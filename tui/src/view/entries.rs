@@ -39,6 +39,13 @@ fn fact(fact: &Fact) -> String {
             format!("token `{}` made by {}: {}", token.name, token.by, role(token.role))
         }
         Fact::TokenRevoked { name } => format!("token `{name}` revoked"),
+        Fact::Alarm { alarm, happened } => {
+            format!("alarm {alarm}: {}", super::alarms::event(happened))
+        }
+        Fact::Rule { rule, happened } => format!("rule {rule}: {}", super::rules::event(happened)),
+        Fact::StopChain { happened } => {
+            format!("hardware stop chain: {}", super::rules::chain_event(happened))
+        }
     }
 }
 

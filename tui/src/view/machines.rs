@@ -30,6 +30,9 @@ fn note(machine: &Equipment) -> String {
     if let Some(alarm) = &machine.alarm {
         return format!("alarm {}: {}", alarm.number, alarm.means);
     }
+    if machine.uncleared {
+        return "the hardware stop chain was open; waits to be cleared".into();
+    }
     if let Some(job) = &machine.locked_by {
         return format!("waits for a decision about {job}");
     }

@@ -1,11 +1,13 @@
 //! The views of the command line: one file per resource.
 
+pub mod alarms;
 pub mod entries;
 pub mod files;
 pub mod findings;
 pub mod house;
 pub mod jobs;
 pub mod machines;
+pub mod rules;
 
 #[cfg(test)]
 mod samples;

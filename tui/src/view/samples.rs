@@ -1,6 +1,7 @@
 //! One of everything, for the tests of the views.
 
-use headstock_config::api::{Equipment, JobView, System};
+use headstock_config::alarm::{AlarmState, Priority};
+use headstock_config::api::{AlarmView, Equipment, JobView, System};
 use headstock_config::event::Alarm;
 use headstock_config::file::{Analysis, Bounds, File, Warning};
 use headstock_config::job::{Interruption, Job, JobState};
@@ -27,6 +28,7 @@ pub(crate) fn machine(id: &str) -> Equipment {
             rx_bytes: 128,
             ..Controller::default()
         }),
+        uncleared: false,
         live: Live {
             work_position: Some([1.5, 2.0, 0.0]),
             machine_position: Some([-98.5, -50.0, -10.0]),
@@ -124,5 +126,32 @@ pub(crate) fn system() -> System {
         rss_bytes: 12_300_000,
         cpu_s: 1.5,
         web: Some("127.0.0.1:7878".into()),
+    }
+}
+
+pub(crate) fn door_alarm() -> AlarmView {
+    AlarmView {
+        id: "door-open".into(),
+        about: "mill".into(),
+        priority: Priority::High,
+        state: AlarmState::Unacknowledged,
+        active: true,
+        chattering: false,
+        first_out: true,
+        group: Some("mill".into()),
+        since: Some("2024-02-29T23:59:59Z".into()),
+        since_ms: Some(1_709_251_199_000),
+        text: "`pins.door` is off".into(),
+        value: Some("off".into()),
+        cause: "somebody has opened the door".into(),
+        meaning: "the mill is held in the cut".into(),
+        action: "close the door".into(),
+        latch: false,
+        count: 3,
+        acknowledged_by: None,
+        shelf: None,
+        shelved_until: None,
+        suppressed_by: None,
+        out_of_use: None,
     }
 }

@@ -322,6 +322,11 @@ mod tests {
             ("zero mill X10 Y-5.5 --system 2", Command::Zero { system: Some(2), at: by }),
             ("run mill G0 X0 --json", Command::Run { line: "G0 X0".into() }),
             ("setting mill 110 5000", Command::Setting { number: 110, value: "5000".into() }),
+            ("preheat mill bed 60", Command::Preheat { heater: "bed".into(), celsius: 60.0 }),
+            ("extrude mill -5", Command::Extrude { mm: -5.0, feed: 200.0 }),
+            ("fan mill 50", Command::Fan { percent: 50.0 }),
+            ("motors mill off", Command::Motors { on: false }),
+            ("answer mill 1", Command::Answer { choice: 1 }),
             (
                 "jog mill X1 Y-5.5 Z-0.25 F600 --absolute",
                 Command::Jog {
@@ -339,11 +344,6 @@ mod tests {
                 "write mill light on",
                 Command::Write { tag: "light".into(), value: Value::Flag(true) },
             ),
-            ("preheat mill bed 60", Command::Preheat { heater: "bed".into(), celsius: 60.0 }),
-            ("extrude mill -5", Command::Extrude { mm: -5.0, feed: 200.0 }),
-            ("fan mill 50", Command::Fan { percent: 50.0 }),
-            ("motors mill off", Command::Motors { on: false }),
-            ("answer mill 1", Command::Answer { choice: 1 }),
             ("override mill feed 120", Command::Override { which: Override::Feed, percent: 120 }),
         ];
         for (words, expected) in spelt {

@@ -16,12 +16,12 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use super::super::openapi::tests::check;
 use super::{MOMENT, Trial};
 
-struct Client {
+pub(super) struct Client {
     socket: WebSocketStream<UnixStream>,
 }
 
 impl Client {
-    async fn open(trial: &Trial, query: &str) -> Self {
+    pub(super) async fn open(trial: &Trial, query: &str) -> Self {
         Self::open_as(trial, query, None).await
     }
 
@@ -37,7 +37,7 @@ impl Client {
     }
 
     /// The next message; `None` when the feed has been closed, with the code it was closed with.
-    async fn hear(&mut self) -> Result<FeedMessage, u16> {
+    pub(super) async fn hear(&mut self) -> Result<FeedMessage, u16> {
         loop {
             let next = tokio::time::timeout(MOMENT, self.socket.next()).await;
             match next.expect("something is heard") {
@@ -82,7 +82,8 @@ async fn a_feed_begins_with_everything_and_goes_on_with_what_happens() {
     let trial = Trial::open().await;
     trial.idle().await;
     let mut client = Client::open(&trial, "").await;
-    let FeedMessage::Snapshot { number, equipment, jobs } = client.hear().await.unwrap() else {
+    let FeedMessage::Snapshot { number, equipment, jobs, alarms: _ } = client.hear().await.unwrap()
+    else {
         panic!("the snapshot comes first")
     };
     assert_eq!((equipment.len(), jobs.len()), (1, 0));

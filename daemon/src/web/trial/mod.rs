@@ -6,6 +6,7 @@ mod errors;
 mod feed;
 mod hangup;
 mod history;
+mod points;
 mod roles;
 mod work;
 

@@ -14,6 +14,7 @@ fn request(route: &Route, file: &str, job: &str) -> (String, String) {
         Some("equipment") => "mill",
         Some("files") => file,
         Some("jobs") => job,
+        Some("points") => "mill.mode",
         _ => "somebody",
     };
     let path = route.path.replace("{id}", id).replace("{name}", id);
@@ -30,6 +31,7 @@ fn request(route: &Route, file: &str, job: &str) -> (String, String) {
         Takes::Json("StartJob") => json!({ "machine": "mill", "file": file }),
         Takes::Json("Decide") => json!({ "decision": "done", "reason": "tried" }),
         Takes::Json("Note") => json!({ "text": "tried" }),
+        Takes::Json("SetPoint") => json!({ "value": true }),
         Takes::Json("MakeToken") => json!({ "name": "another", "role": "viewer" }),
         Takes::Json(other) => panic!("a body for {other} is missing here"),
     };

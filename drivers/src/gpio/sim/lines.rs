@@ -7,6 +7,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::link::os;
+use crate::sim::Device;
 
 /// Lines that can be named: more are no board.
 const LINES_MAX: usize = 1024;
@@ -68,16 +69,31 @@ impl Lines {
         self.sooner.notify_all();
     }
 
-    pub(super) fn is_off(&self) -> bool {
+    fn is_off(&self) -> bool {
         self.off.load(Ordering::SeqCst)
     }
 
-    pub(super) fn watch(&self, to: SyncSender<String>, edges: bool) {
+    /// Tells of levels that have been kept long enough, until the board is switched off.
+    pub(super) fn settle(&self) {
+        let mut state = self.state();
+        while !self.is_off() {
+            let now = Instant::now();
+            state.settle(now);
+            let next = state.lines.values().filter_map(|it| it.settles).min();
+            let wait =
+                next.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(now));
+            state = self.sooner.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Device for Lines {
+    fn watch(&self, to: SyncSender<String>, edges: bool) {
         self.state().watchers.push(Watcher { to, edges });
     }
 
     /// What is left when a connection ends: its lines are free, and as they were.
-    pub(super) fn leave(&self, connection: u64) {
+    fn leave(&self, connection: u64) {
         for line in self.state().lines.values_mut() {
             if line.owner.as_ref().is_some_and(|it| it.connection == connection) {
                 line.owner = None;
@@ -87,15 +103,15 @@ impl Lines {
         }
     }
 
-    /// The answer to one line of words.
-    pub(super) fn answer(&self, connection: u64, words: &[&str]) -> Result<String, &'static str> {
+    fn answer(&self, connection: u64, words: &[&str]) -> Result<String, String> {
         let mut state = self.state();
+        let state = &mut *state;
         match words {
             ["set", name, level] => {
                 let high = level_of(level)?;
                 let line = state.line(name)?;
                 if line.owner.as_ref().is_some_and(|it| it.output) {
-                    return Err("the house drives this line");
+                    return Err("the house drives this line".into());
                 }
                 line.touched = true;
                 if std::mem::replace(&mut line.high, high) != high {
@@ -115,22 +131,9 @@ impl Lines {
                 Ok(state.lines.iter().map(shown).collect::<Vec<_>>().join(" "))
             }
             ["level", name] => Ok(u8::from(state.line(name)?.told).to_string()),
-            ["drive", name, level] => state.drive(connection, name, level_of(level)?),
-            ["reserve", name, rest @ ..] => state.reserve(connection, name, rest),
-            _ => Err("say `set LINE 0|1`, `get LINE`, `lines` or `watch`"),
-        }
-    }
-
-    /// Tells of levels that have been kept long enough, until the board is switched off.
-    pub(super) fn settle(&self) {
-        let mut state = self.state();
-        while !self.is_off() {
-            let now = Instant::now();
-            state.settle(now);
-            let next = state.lines.values().filter_map(|it| it.settles).min();
-            let wait =
-                next.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(now));
-            state = self.sooner.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+            ["drive", name, level] => Ok(state.drive(connection, name, level_of(level)?)?),
+            ["reserve", name, rest @ ..] => Ok(state.reserve(connection, name, rest)?),
+            _ => Err("say `set LINE 0|1`, `get LINE`, `lines` or `watch`".into()),
         }
     }
 }

@@ -23,46 +23,40 @@
 //! so that those for which there was no room can be noticed.
 
 mod lines;
-mod serve;
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 use self::lines::Lines;
+use crate::sim::Door;
 
 /// A board that pretends until it is dropped.
 #[derive(Debug)]
 pub struct Board {
     lines: Arc<Lines>,
-    path: PathBuf,
+    door: Door,
 }
 
 impl Board {
     /// Opens its door at this path; a socket that was left there is replaced.
     pub fn open(path: &Path) -> io::Result<Self> {
         let lines = Arc::new(Lines::default());
-        serve::listen(path, &lines)?;
-        Ok(Self { lines, path: path.to_owned() })
+        let settles = Arc::clone(&lines);
+        let door = Door::open(path, &lines)?;
+        thread::Builder::new().name("pretend pins".into()).spawn(move || settles.settle())?;
+        Ok(Self { lines, door })
     }
 
     /// Where its door is.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.door.path()
     }
 }
 
 impl Drop for Board {
     fn drop(&mut self) {
         self.lines.switch_off();
-        // The thread at the door is woken by a last visitor, and sees that it is over.
-        drop(std::os::unix::net::UnixStream::connect(&self.path));
-        std::fs::remove_file(&self.path).ok();
     }
-}
-
-/// Says one thing to a pretend device behind a socket and gives back what it answers, without the
-/// `ok`.
-pub fn say(path: &Path, words: &str) -> io::Result<String> {
-    serve::say(path, words)
 }

@@ -1,7 +1,6 @@
 //! Pins of a pretend board, reached by its socket. The words stand in `gpio/sim`.
 
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::path::Path;
 use std::pin::Pin as Pinned;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,66 +14,38 @@ use tokio::io::{AsyncBufReadExt, Lines};
 use super::super::failure::{Why, gone};
 use super::{Edge, Line, PinError, Pins, moment};
 use crate::gpio::{Use, spelled};
-
-/// A board that takes longer than this for an answer is not there any more.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::sim::Visit;
 
 type Hears = Lines<tokio::io::BufReader<tokio::net::UnixStream>>;
 
 pub(super) struct Socket {
-    asks: Arc<Mutex<Asks>>,
+    asks: Arc<Mutex<Visit>>,
     hears: Hears,
     /// The inputs, as they are spelled.
     names: Vec<(usize, String)>,
 }
 
-struct Asks {
-    from: BufReader<UnixStream>,
-    to: UnixStream,
-}
-
-impl Asks {
-    fn new(path: &Path) -> io::Result<Self> {
-        let to = UnixStream::connect(path)?;
-        to.set_read_timeout(Some(PATIENCE))?;
-        to.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { from: BufReader::new(to.try_clone()?), to })
-    }
-
-    /// One line there, one line back.
-    fn ask(&mut self, words: &str) -> io::Result<String> {
-        self.to.write_all(format!("{words}\n").as_bytes())?;
-        let mut answer = String::new();
-        if self.from.read_line(&mut answer)? == 0 {
-            return Err(gone());
-        }
-        match answer.trim_end().strip_prefix("ok") {
-            Some(said) => Ok(said.trim().to_owned()),
-            None => Err(io::Error::other(answer.trim_end().to_owned())),
-        }
-    }
-}
-
 impl Socket {
     /// Must be called inside a tokio runtime.
     pub(super) fn new(path: &Path) -> Result<Self, Why> {
-        let mut ear = Asks::new(path)?;
-        ear.ask("edges")?;
-        ear.to.set_nonblocking(true)?;
-        let hears = tokio::net::UnixStream::from_std(ear.to)?;
+        let mut ear = Visit::begin(path)?;
+        ear.say("edges")?;
+        let ear = ear.into_stream();
+        ear.set_nonblocking(true)?;
+        let hears = tokio::net::UnixStream::from_std(ear)?;
         let hears = tokio::io::BufReader::new(hears).lines();
-        Ok(Self { asks: Arc::new(Mutex::new(Asks::new(path)?)), hears, names: Vec::new() })
+        Ok(Self { asks: Arc::new(Mutex::new(Visit::begin(path)?)), hears, names: Vec::new() })
     }
 }
 
 struct Pin {
-    asks: Arc<Mutex<Asks>>,
+    asks: Arc<Mutex<Visit>>,
     name: String,
 }
 
 impl Pin {
     fn ask(&self, words: &str) -> io::Result<String> {
-        self.asks.lock().unwrap_or_else(PoisonError::into_inner).ask(words)
+        self.asks.lock().unwrap_or_else(PoisonError::into_inner).say(words)
     }
 }
 

@@ -76,7 +76,7 @@ impl Bench {
     }
 
     fn say(&self, words: &str) -> String {
-        sim::say(&self.path, words).unwrap()
+        crate::sim::say(&self.path, words).unwrap()
     }
 
     /// The next thing told without being asked.

@@ -1,0 +1,184 @@
+//! The names that a rule may use: machines, their points, and the tags that can be written.
+
+use toml::de::DeValue;
+
+use crate::load::machine::Draft;
+use crate::load::nearest::nearest;
+use crate::load::value::{self, Read, Wrong};
+use crate::machine::Machine;
+use crate::tag::{Kind, PinMode, Role, Source, Tag};
+
+/// What a machine that is on no bus reports about itself: of any driver, and of the GRBL family.
+const MOVES: [(&str, Says); 15] = [
+    ("mode", Says::Text),
+    ("x", Says::Number),
+    ("y", Says::Number),
+    ("z", Says::Number),
+    ("work_x", Says::Number),
+    ("work_y", Says::Number),
+    ("work_z", Says::Number),
+    ("feed", Says::Number),
+    ("spindle", Says::Number),
+    ("feed_override", Says::Number),
+    ("rapid_override", Says::Number),
+    ("spindle_override", Says::Number),
+    ("line", Says::Number),
+    ("homed", Says::Flag),
+    ("progress", Says::Number),
+];
+const LETTERS: [(&str, Says); 5] = [
+    ("door", Says::Flag),
+    ("probe", Says::Flag),
+    ("limit", Says::Flag),
+    ("flood", Says::Flag),
+    ("mist", Says::Flag),
+];
+/// What the box reports about itself.
+const HOUSE: [(&str, Says); 7] = [
+    ("disk_free", Says::Number),
+    ("memory_free", Says::Number),
+    ("cpu_temperature", Says::Number),
+    ("load", Says::Number),
+    ("undervoltage", Says::Flag),
+    ("clock_synchronized", Says::Flag),
+    ("journal", Says::Text),
+];
+
+/// The kind of value that a point says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Says {
+    /// On or off.
+    Flag,
+    /// A number in its unit.
+    Number,
+    /// A word.
+    Text,
+}
+
+/// Everything that is declared and may be named.
+pub(super) struct Known<'k> {
+    machines: Vec<&'k Machine>,
+}
+
+/// A point that exists.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'k> {
+    /// The machine that it belongs to; `None`: the box itself.
+    pub(super) machine: Option<&'k Machine>,
+    /// Its tag, if it is one.
+    pub(super) tag: Option<&'k Tag>,
+    /// What it says.
+    pub(super) says: Says,
+}
+
+impl<'k> Known<'k> {
+    pub(super) fn of(drafts: &'k [Draft<'_>]) -> Self {
+        let named = drafts.iter().map(|it| &it.machine).filter(|it| !it.id.is_empty());
+        Self { machines: named.collect() }
+    }
+
+    /// Reads a machine's id.
+    pub(super) fn machine(&self, value: &DeValue<'_>) -> Read<&'k Machine> {
+        let said = value::text(value, 64)?;
+        let found = self.machines.iter().find(|it| it.id == said);
+        found.copied().ok_or_else(|| {
+            let near = nearest(&said, self.machines.iter().map(|it| it.id.as_str()));
+            Wrong::Value("is not a machine that is declared", near.map(value::did_you_mean))
+        })
+    }
+
+    /// Reads a point's name.
+    pub(super) fn point(&self, value: &DeValue<'_>) -> Read<(String, Found<'k>)> {
+        let said = value::text(value, 80)?;
+        match self.find(&said) {
+            Some(found) => Ok((said, found)),
+            None => Err(Wrong::Value("is not a point that any machine has", self.meant(&said))),
+        }
+    }
+
+    /// Reads the name of a tag that rules may set.
+    pub(super) fn output(&self, value: &DeValue<'_>) -> Read<(&'k Machine, &'k Tag)> {
+        let (_, found) = self.point(value)?;
+        match found.machine.zip(found.tag) {
+            Some((_, tag)) if signals(tag) => {
+                value::refuse("is a lamp or buzzer that the house drives")
+            }
+            Some((machine, tag)) if tag.write => Ok((machine, tag)),
+            _ => {
+                let hint = found.tag.map(|_| "add `write = true` to the tag, if it can be written");
+                Err(Wrong::Value("cannot be written", hint.map(str::to_owned)))
+            }
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<Found<'k>> {
+        let (id, tag) = name.split_once('.')?;
+        if id == "house" {
+            let says = HOUSE.iter().find(|(it, _)| *it == tag)?.1;
+            return Some(Found { machine: None, tag: None, says });
+        }
+        let machine = self.machines.iter().copied().find(|it| it.id == id)?;
+        if let Some(tag) = machine.tags.iter().find(|it| it.name == tag) {
+            return Some(Found { machine: Some(machine), tag: Some(tag), says: says(tag) });
+        }
+        let says = live(machine).find(|(it, _)| *it == tag)?.1;
+        Some(Found { machine: Some(machine), tag: None, says })
+    }
+
+    /// The point that somebody meant who wrote another one.
+    fn meant(&self, said: &str) -> Option<String> {
+        let names = self.machines.iter().flat_map(|machine| {
+            let tags = machine.tags.iter().map(|tag| tag.name.as_str());
+            let live = live(machine).map(|(name, _)| name);
+            tags.chain(live).map(|tag| format!("{}.{tag}", machine.id))
+        });
+        let of_house = HOUSE.iter().map(|(name, _)| format!("house.{name}"));
+        let names: Vec<String> = names.chain(of_house).collect();
+        let near = nearest(said, names.iter().map(String::as_str)).map(value::did_you_mean);
+        near.or_else(|| Some("a point is a machine's id, a dot and one of its tags".into()))
+    }
+
+    /// The ids of alarms that nobody declares: those of machines and of the house.
+    pub(super) fn raises(&self, id: &str) -> bool {
+        match id.split_once('.') {
+            Some(("house", _)) => true,
+            Some((machine, "offline" | "controller")) => {
+                self.machines.iter().any(|it| it.id == machine)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether the machine is reached over a bus, and does what it does by tags.
+pub(super) fn on_a_bus(machine: &Machine) -> bool {
+    crate::load::bus::keys(&machine.driver).is_some()
+}
+
+/// What a machine reports about itself.
+fn live(machine: &Machine) -> impl Iterator<Item = (&'static str, Says)> {
+    let moves = if on_a_bus(machine) { &[][..] } else { &MOVES[..] };
+    let letters = if machine.driver == "grbl" { &LETTERS[..] } else { &[][..] };
+    moves.iter().chain(letters).copied()
+}
+
+fn says(tag: &Tag) -> Says {
+    match &tag.source {
+        Source::Register(register) => match register.kind {
+            Kind::Bit => Says::Flag,
+            Kind::String => Says::Text,
+            _ => Says::Number,
+        },
+        Source::Pin(pin) => match pin.mode {
+            PinMode::In | PinMode::Out => Says::Flag,
+            PinMode::Count | PinMode::Frequency | PinMode::Pwm => Says::Number,
+        },
+        // Some channels are pins of an expander, others measure: both take numbers and flags.
+        Source::Channel { .. } => Says::Number,
+    }
+}
+
+/// Whether the house drives the tag by itself, to show how things are.
+pub(super) fn signals(tag: &Tag) -> bool {
+    tag.role().is_some_and(Role::signals)
+}

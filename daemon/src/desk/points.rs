@@ -1,0 +1,38 @@
+//! Points at the desk: looked at, and set.
+
+use headstock_config::command::Command;
+use headstock_config::ledger::Request;
+use headstock_config::people::Person;
+use headstock_config::point::{Point, Value};
+
+use super::{Desk, Refused, clipped};
+
+impl Desk {
+    /// One point.
+    pub fn point(&self, name: &str) -> Result<Point, Refused> {
+        self.points().one(name).ok_or_else(|| Refused::UnknownPoint(name.to_owned()))
+    }
+
+    /// Sets a point: its machine is told to write the tag. What it is once the device has taken
+    /// that and has been asked again.
+    pub async fn set_point(
+        &self,
+        who: &Person,
+        name: &str,
+        value: Value,
+    ) -> Result<Point, Refused> {
+        let (machine, tag) = name.split_once('.').unwrap_or((name, ""));
+        let command = Command::Write { tag: tag.to_owned(), value };
+        let request = Request::Tell { machine: machine.to_owned(), command: command.clone() };
+        self.permit(who, &request)?;
+        let point = self.point(name).and_then(|point| match point.writable {
+            true => Ok(()),
+            false => Err(Refused::ReadOnly(name.to_owned())),
+        });
+        point.inspect_err(|refused| {
+            self.note_later(who, clipped(&request), Some(refused.to_string()));
+        })?;
+        self.tell(who, machine, command).await?;
+        self.point(name)
+    }
+}
