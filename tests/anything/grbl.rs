@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::Event;
-use headstock_config::machine::{HoldMeans, Live, Machine, OnError, Port, StopMeans};
+use headstock_config::machine::{HoldMeans, Live, Machine, OnError, Port, Printer, StopMeans};
 use headstock_drivers::gcode::{Language, Reader};
 use headstock_drivers::grbl::Grbl;
 use headstock_drivers::marlin::Marlin;
