@@ -36,6 +36,8 @@
 //! this runs on.
 
 pub mod failure;
+pub mod far_end;
+pub mod fault;
 pub mod identity;
 pub mod os;
 pub mod pace;
