@@ -12,6 +12,7 @@
 //! find out how it is. A job that was under way is `interrupted` before any door opens.
 
 mod broken_off;
+pub mod fit;
 mod plug;
 mod service;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use anyhow::{Context, Result};
 use headstock_config::ledger::Fact;
 use headstock_config::machine::Machine;
 use headstock_config::settings::Settings;
+use headstock_drivers::link::pins::Heart;
 use headstock_drivers::registry::{self, Pretender};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -114,15 +116,15 @@ impl House {
             handles.insert(declared.id.clone(), known_as(declared, handle));
             threads.push((declared.id.clone(), thread));
         }
+        let heart = Heart::default();
         for bus in plug::buses(&settings.machines) {
             let plugged = plugs.bus(&bus)?;
-            let (points, ledger) = (points.clone(), ledger.clone());
+            let (points, ledger, heart) = (points.clone(), ledger.clone(), heart.clone());
             let closing = machines_closing.clone();
-            let around = machine::bus::Surroundings { points, ledger, closing };
+            let around = machine::bus::Surroundings { points, ledger, closing, heart };
             let (on_it, thread) = machine::bus::start(bus.kind, &bus.machines, plugged, around)?;
             handles.extend(on_it.into_iter().map(|it| (it.declared.id.clone(), it)));
-            let names: Vec<&str> = bus.machines.iter().map(|it| it.id.as_str()).collect();
-            threads.push((names.join(", "), thread));
+            threads.push((bus.name(), thread));
         }
         let pretenders = plugs.pretenders;
         let files = Files::open(state_dir.join("files"), settings.web.max_upload_bytes)?;
@@ -143,6 +145,7 @@ impl House {
             "the doors"
         });
         watch::spawn(&mut tasks, &desk, &doors_closing);
+        watch::keep_beating(&mut tasks, &desk, heart, &doors_closing);
         tracing::info!(%web, socket = %socket.display(), state = %state_dir.display(), "open");
         Ok(Self {
             desk,

@@ -70,6 +70,7 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Daemon(words) => service::daemon(words, &common),
         Verb::Status => status(&call()?),
         Verb::Machines { machine } => machines::list(&call()?, machine.as_deref()),
+        Verb::Buses { frames } => machines::buses(&call()?, frames.as_deref()),
         Verb::Upload { file, name } => files::upload(&call()?, &file, name.as_deref()),
         Verb::Files { what } => files::files(&call()?, what.unwrap_or_default()),
         Verb::Job { what } => jobs::job(&call()?, what),

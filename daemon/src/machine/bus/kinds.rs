@@ -5,8 +5,12 @@ use std::thread::JoinHandle;
 
 use headstock_config::machine::{Machine, Port};
 use headstock_drivers::bus::admission::{self, Demand, Unfit};
+use headstock_drivers::gpio::Gpio;
+use headstock_drivers::i2c::Chips;
+use headstock_drivers::link::i2c::I2cCarrier;
 use headstock_drivers::link::modbus::Wire;
-use headstock_drivers::modbus::Modbus;
+use headstock_drivers::link::pins::PinCarrier;
+use headstock_drivers::modbus::huanyang::Mixed;
 use headstock_drivers::registry::BusKind;
 
 use super::{PRIORITY_NETWORK, Surroundings, spawn};
@@ -25,10 +29,17 @@ pub(super) fn start(
             let wire = Wire::new(&plugged);
             let evidence = wire.evidence();
             let frames = Box::new(move || evidence.text());
-            spawn(declared, Modbus::new(&plugged), priority, || wire, Some(frames), around)
+            spawn(declared, Mixed::new(&plugged), priority, || wire, Some(frames), around)
         }
-        BusKind::Pins | BusKind::I2c => {
-            Err(io::Error::new(io::ErrorKind::Unsupported, format!("nobody carries {kind:?}")))
+        BusKind::Pins => {
+            let (dialect, heart) = (Gpio::new(&plugged), around.heart.clone());
+            let carrier = move || PinCarrier::new(&plugged, heart);
+            spawn(declared, dialect, PRIORITY, carrier, None, around)
+        }
+        BusKind::I2c => {
+            let (dialect, heart) = (Chips::new(&plugged), around.heart.clone());
+            let carrier = move || I2cCarrier::new(&plugged, heart);
+            spawn(declared, dialect, PRIORITY, carrier, None, around)
         }
     }
 }
@@ -36,8 +47,8 @@ pub(super) fn start(
 /// Whether a bus can do what is declared.
 pub(super) fn judge(kind: BusKind, machines: &[Machine]) -> Result<Demand, Vec<Unfit>> {
     match kind {
-        BusKind::Modbus => admission::judge(&Modbus::new(machines), machines),
-        // What happens inside this box takes no time that matters.
-        BusKind::Pins | BusKind::I2c => Ok(Demand { rows: Vec::new() }),
+        BusKind::Modbus => admission::judge(&Mixed::new(machines), machines),
+        BusKind::Pins => admission::judge(&Gpio::new(machines), machines),
+        BusKind::I2c => admission::judge(&Chips::new(machines), machines),
     }
 }

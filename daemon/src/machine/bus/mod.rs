@@ -24,6 +24,7 @@ use headstock_config::machine::{Live, Machine};
 use headstock_drivers::bus::admission::{Demand, Unfit};
 use headstock_drivers::bus::schedule::{Look, Schedule};
 use headstock_drivers::bus::{Carrier, Dialect};
+use headstock_drivers::link::pins::Heart;
 use headstock_drivers::registry::BusKind;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,8 @@ pub struct Surroundings {
     pub ledger: ledger::Handle,
     /// The house is closing.
     pub closing: CancellationToken,
+    /// Tells outputs that the house goes round.
+    pub heart: Heart,
 }
 
 /// A bus as others see it.
