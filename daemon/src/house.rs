@@ -38,8 +38,9 @@ use crate::desk::Desk;
 use crate::files::Files;
 use crate::journal::{Journal, Options};
 use crate::points::{Keeper, Points};
+use crate::rules::{Declared, Rules};
 use crate::store::Store;
-use crate::{ledger, machine, web};
+use crate::{alarms, ledger, machine, rules, web};
 
 /// How long a closing house waits for its parts before it names the late ones and goes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -133,10 +134,20 @@ impl House {
         }
         let disk_bytes = settings.points.disk_bytes;
         let keeper = Keeper::start(points.clone(), &state_dir, disk_bytes, ledger.health())?;
-        let desk = Desk::new(ledger.clone(), handles, files, points);
+        let rules = Rules::new(Declared::of(&settings), points.clone(), &ledger.state());
+        for handle in handles.values_mut() {
+            *handle = handle.clone().ruled_by(rules.clone());
+        }
+        let alarms = alarms::definition::of(&settings);
+        let machines = handles.clone();
+        let desk = Desk::with_rules(ledger.clone(), handles, files, points, alarms, rules.clone());
 
         let doors_closing = CancellationToken::new();
         let mut tasks = JoinSet::new();
+        let closing = [&doors_closing, &machines_closing];
+        let guard = rules::start(&rules, machines, &desk, &mut tasks, closing)?;
+        threads.push(("the rules".into(), guard));
+        watch::keep_alarms(&mut tasks, &desk, &settings, &doors_closing);
         let door = web::Door { desk: desk.clone(), settings: Arc::new(settings), opened };
         let closing = doors_closing.clone();
         tasks.spawn(async move {

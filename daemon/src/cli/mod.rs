@@ -12,6 +12,7 @@
 pub mod args;
 pub mod exit;
 
+mod alarms;
 mod client;
 mod config;
 mod demo;
@@ -77,6 +78,10 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Job { what } => jobs::job(&call()?, what),
         Verb::Stop { machine, all: _ } => machines::stop(&call()?, machine.as_deref()),
         Verb::Events(wanted) => events::events(&call()?, &wanted),
+        Verb::Alarms { all } => alarms::list(&call()?, all),
+        Verb::Alarm { what } => alarms::alarm(&call()?, what),
+        Verb::Rules => alarms::rules(&call()?),
+        Verb::Clear { machine } => alarms::clear(&call()?, machine),
         Verb::Token { what } => tokens::token(&call()?, what),
         Verb::Config { what } => config::config(&what, common.config.as_deref(), common.json),
         Verb::Doctor => doctor::doctor(&common),

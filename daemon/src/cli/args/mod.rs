@@ -3,6 +3,7 @@
 //! Flags in [`Common`] may stand before or after the verb. Values are judged here only as far as
 //! the daemon could not name the mistake better.
 
+mod alarm;
 mod kept;
 mod local;
 mod order;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use serde::de::DeserializeOwned;
 
+pub use self::alarm::AlarmVerb;
 pub use self::kept::{EventsWanted, FilesVerb, JobVerb, TokenVerb};
 pub use self::local::{
     ConfigVerb, DaemonWords, DemoWords, GrblWords, JournalVerb, SimVerb, TraceVerb,
@@ -119,6 +121,25 @@ pub enum Verb {
     },
     /// Show what happened; with --json one entry a line
     Events(EventsWanted),
+    /// Show what calls for a person, and what to do about it
+    Alarms {
+        /// Those that are normal as well
+        #[arg(long)]
+        all: bool,
+    },
+    /// Acknowledge, shelve or reset an alarm, or show one in detail
+    Alarm {
+        /// What to do
+        #[command(subcommand)]
+        what: AlarmVerb,
+    },
+    /// Show how each permissive, interlock and follow rule stands, and why
+    Rules,
+    /// Say that machines are clear, after the hardware stop chain was open; look at them first
+    Clear {
+        /// The machine's id [default: all that wait for it]
+        machine: Option<String>,
+    },
     /// Make, list and revoke tokens for REST over TCP
     Token {
         /// What to do
