@@ -10,6 +10,7 @@ pub mod alarm;
 pub mod api;
 pub mod chip;
 pub mod command;
+pub mod discover;
 pub mod event;
 pub mod explain;
 pub mod file;

@@ -12,6 +12,8 @@
 //! find out how it is. A job that was under way is `interrupted` before any door opens.
 
 mod broken_off;
+pub mod fit;
+mod heart;
 mod plug;
 mod service;
 #[cfg(test)]
@@ -28,6 +30,7 @@ use anyhow::{Context, Result};
 use headstock_config::ledger::Fact;
 use headstock_config::machine::Machine;
 use headstock_config::settings::Settings;
+use headstock_drivers::link::pins::Heart;
 use headstock_drivers::registry::{self, Pretender};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -38,8 +41,9 @@ use crate::desk::Desk;
 use crate::files::Files;
 use crate::journal::{Journal, Options};
 use crate::points::{Keeper, Points};
+use crate::rules::{Declared, Rules};
 use crate::store::Store;
-use crate::{ledger, machine, modbus_door, web};
+use crate::{alarms, ledger, machine, modbus_door, rules, web};
 
 /// How long a closing house waits for its parts before it names the late ones and goes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -118,15 +122,15 @@ impl House {
             handles.insert(declared.id.clone(), known_as(declared, handle));
             threads.push((declared.id.clone(), thread));
         }
+        let heart = Heart::default();
         for bus in plug::buses(&settings.machines) {
             let plugged = plugs.bus(&bus)?;
-            let (points, ledger) = (points.clone(), ledger.clone());
+            let (points, ledger, heart) = (points.clone(), ledger.clone(), heart.clone());
             let closing = machines_closing.clone();
-            let around = machine::bus::Surroundings { points, ledger, closing };
+            let around = machine::bus::Surroundings { points, ledger, closing, heart };
             let (on_it, thread) = machine::bus::start(bus.kind, &bus.machines, plugged, around)?;
             handles.extend(on_it.into_iter().map(|it| (it.declared.id.clone(), it)));
-            let names: Vec<&str> = bus.machines.iter().map(|it| it.id.as_str()).collect();
-            threads.push((names.join(", "), thread));
+            threads.push((bus.name(), thread));
         }
         let pretenders = plugs.pretenders;
         let files = Files::open(state_dir.join("files"), settings.web.max_upload_bytes)?;
@@ -136,10 +140,20 @@ impl House {
         }
         let disk_bytes = settings.points.disk_bytes;
         let keeper = Keeper::start(points.clone(), &state_dir, disk_bytes, ledger.health())?;
-        let desk = Desk::new(ledger.clone(), handles, files, points);
+        let rules = Rules::new(Declared::of(&settings), points.clone(), &ledger.state());
+        for handle in handles.values_mut() {
+            *handle = handle.clone().ruled_by(rules.clone());
+        }
+        let alarms = alarms::definition::of(&settings);
+        let machines = handles.clone();
+        let desk = Desk::with_rules(ledger.clone(), handles, files, points, alarms, rules.clone());
 
         let doors_closing = CancellationToken::new();
         let mut tasks = JoinSet::new();
+        let closing = [&doors_closing, &machines_closing];
+        let guard = rules::start(&rules, machines, &desk, &mut tasks, closing)?;
+        threads.push(("the rules".into(), guard));
+        watch::keep_alarms(&mut tasks, &desk, &settings, &doors_closing);
         if let Some(door) = modbus {
             let (desk, closing) = (desk.clone(), doors_closing.clone());
             let offered = settings.modbus_server.clone();
@@ -155,6 +169,7 @@ impl House {
             "the doors"
         });
         watch::spawn(&mut tasks, &desk, &doors_closing);
+        heart::spawn(&mut tasks, &desk, &heart, &doors_closing);
         tracing::info!(%web, socket = %socket.display(), state = %state_dir.display(), "open");
         Ok(Self {
             desk,

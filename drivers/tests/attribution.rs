@@ -9,6 +9,9 @@
 //! HEADSTOCK_REQUESTS=100000 cargo test --release -p headstock-drivers --test attribution -- --nocapture
 //! ```
 
+#![allow(clippy::unwrap_used, reason = "a test may say what it expects with unwrap")]
+#![allow(clippy::print_stdout, reason = "it is a measurement as well")]
+
 use std::time::{Duration, Instant};
 
 use headstock_config::machine::Machine;

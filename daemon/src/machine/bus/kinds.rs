@@ -5,7 +5,11 @@ use std::thread::JoinHandle;
 
 use headstock_config::machine::{Machine, Port};
 use headstock_drivers::bus::admission::{self, Demand, Unfit};
+use headstock_drivers::gpio::Gpio;
+use headstock_drivers::i2c::Chips;
+use headstock_drivers::link::i2c::I2cCarrier;
 use headstock_drivers::link::modbus::Wire;
+use headstock_drivers::link::pins::PinCarrier;
 use headstock_drivers::modbus::huanyang::Mixed;
 use headstock_drivers::registry::BusKind;
 
@@ -27,8 +31,15 @@ pub(super) fn start(
             let frames = Box::new(move || evidence.text());
             spawn(declared, Mixed::new(&plugged), priority, || wire, Some(frames), around)
         }
-        BusKind::Pins | BusKind::I2c => {
-            Err(io::Error::new(io::ErrorKind::Unsupported, format!("nobody carries {kind:?}")))
+        BusKind::Pins => {
+            let (dialect, heart) = (Gpio::new(&plugged), around.heart.clone());
+            let carrier = move || PinCarrier::new(&plugged, heart);
+            spawn(declared, dialect, PRIORITY, carrier, None, around)
+        }
+        BusKind::I2c => {
+            let (dialect, heart) = (Chips::new(&plugged), around.heart.clone());
+            let carrier = move || I2cCarrier::new(&plugged, heart);
+            spawn(declared, dialect, PRIORITY, carrier, None, around)
         }
     }
 }
@@ -38,6 +49,7 @@ pub(super) fn judge(kind: BusKind, machines: &[Machine]) -> Result<Demand, Vec<U
     match kind {
         BusKind::Modbus => admission::judge(&Mixed::new(machines), machines),
         // What happens inside this box takes no time that matters.
-        BusKind::Pins | BusKind::I2c => Ok(Demand { rows: Vec::new() }),
+        BusKind::Pins => Ok(Demand { rows: Vec::new() }),
+        BusKind::I2c => admission::judge(&Chips::new(machines), machines),
     }
 }

@@ -24,6 +24,7 @@ use headstock_config::machine::{Live, Machine};
 use headstock_drivers::bus::admission::{Demand, Unfit};
 use headstock_drivers::bus::schedule::{Look, Schedule};
 use headstock_drivers::bus::{Carrier, Dialect};
+use headstock_drivers::link::pins::Heart;
 use headstock_drivers::registry::BusKind;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,7 @@ use self::task::{Bus, Ends, Seat};
 use super::{Handle, REQUESTS, lane};
 use crate::ledger;
 use crate::points::{PointId, Points};
+use crate::rules::Rules;
 
 /// SCHED_FIFO priority of a bus on the network: behind what machines on wires wait for.
 const PRIORITY_NETWORK: i32 = 20;
@@ -43,6 +45,8 @@ pub struct Surroundings {
     pub points: Points,
     /// Where facts go.
     pub ledger: ledger::Handle,
+    /// Beats while the house goes round; outputs go to their safe state when it does not.
+    pub heart: Heart,
     /// The house is closing.
     pub closing: CancellationToken,
 }
@@ -119,7 +123,8 @@ where
         let declared = Arc::new(machine.clone());
         seats.push(Seat::new(declared.clone(), live, point_ids(machine, &around.points)));
         let (requests, round, bus) = (requests.clone(), round.clone(), Some(view.clone()));
-        handles.push(Handle { declared, stops, requests, live: seen, round, seat, bus });
+        let rules = Rules::default();
+        handles.push(Handle { declared, stops, requests, live: seen, round, rules, seat, bus });
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let schedule = Schedule::new(Instant::now(), dialect, declared);
