@@ -56,7 +56,9 @@ impl Replay {
             .filter_map(|(at, raw)| reader.read(at as u64 + 1, raw.as_bytes()).expect("good"))
             .collect();
         Self {
-            driver: registry::find("marlin").and_then(|it| it.driver(&machine("marlin"))).expect("it is in the list"),
+            driver: registry::find("marlin")
+                .and_then(|it| it.driver(&machine("marlin")))
+                .expect("it is in the list"),
             start: Instant::now(),
             out: Outbox::default(),
             sent: Vec::new(),

@@ -49,8 +49,6 @@ pub struct Surroundings {
     pub heart: Heart,
     /// The house is closing.
     pub closing: CancellationToken,
-    /// Tells outputs that the house goes round.
-    pub heart: Heart,
 }
 
 /// A bus as others see it.
