@@ -175,7 +175,7 @@ pub enum Verb {
         #[command(subcommand)]
         what: TraceVerb,
     },
-    /// See all of it at work on two pretend machines, within a minute
+    /// See all of it at work in a workshop of pretend machines, within a minute
     Demo(DemoWords),
     /// Run a pretend device alone, at the far end of a terminal of its own
     Sim {
