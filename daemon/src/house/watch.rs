@@ -7,7 +7,7 @@ use std::time::Duration;
 use headstock_config::job::{JobEvent, JobState};
 use headstock_config::ledger::{Entry, Fact};
 use headstock_config::machine::Live;
-use headstock_drivers::link::pins::Heart;
+use headstock_config::settings::Settings;
 use headstock_systemd::watchdog_interval;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch::Receiver;
@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::alarms::Keeper;
 use crate::desk::Desk;
 use crate::ledger::Health;
 use crate::points::live::Bridge;
@@ -24,8 +25,6 @@ const ALIVE: Duration = Duration::from_secs(8);
 /// How often the service manager hears that we are alive. Often, so that a disk that begins to
 /// stall just before a beat has nearly all of the time that the service manager allows.
 const BEAT: Duration = Duration::from_secs(2);
-/// How often whoever drives outputs hears it; a tenth of what they wait for.
-const HEART: Duration = Duration::from_secs(1);
 
 /// Puts the watchers into the set of tasks.
 pub(super) fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Desk, closing: &CancellationToken) {
@@ -48,6 +47,20 @@ pub(super) fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Desk, closing: &Ca
     tasks.spawn(async move {
         closing_d.run_until_cancelled(points.grow_old()).await;
         "the ager of the points"
+    });
+}
+
+/// Puts the keeper of alarms into the set of tasks.
+pub(super) fn keep_alarms(
+    tasks: &mut JoinSet<&'static str>,
+    desk: &Desk,
+    settings: &Settings,
+    closing: &CancellationToken,
+) {
+    let (keeper, closing) = (Keeper::new(desk, settings.alarms.clone()), closing.clone());
+    tasks.spawn(async move {
+        closing.run_until_cancelled(keeper.keep()).await;
+        "the keeper of alarms"
     });
 }
 
@@ -121,31 +134,6 @@ async fn show_machine(desk: Desk, id: String, mut live: Receiver<Live>, bridge: 
             return bridge.tell(&Live::default(), None);
         }
     }
-}
-
-/// Lets the heart beat that whoever drives outputs looks at, as long as every machine's task goes
-/// round. A disk that does not answer does not stop it: machines are held then, and whoever holds
-/// them goes round.
-pub(super) fn keep_beating(
-    tasks: &mut JoinSet<&'static str>,
-    desk: &Desk,
-    heart: Heart,
-    closing: &CancellationToken,
-) {
-    let (desk, closing) = (desk.clone(), closing.clone());
-    tasks.spawn(async move {
-        let beating = async {
-            let mut beats = interval(HEART);
-            loop {
-                beats.tick().await;
-                if desk.late_machines(ALIVE).is_empty() {
-                    heart.beats();
-                }
-            }
-        };
-        closing.run_until_cancelled(beating).await;
-        "the heart"
-    });
 }
 
 /// Tells again and again that the house is alive, while it is. Never ends.

@@ -39,6 +39,7 @@ pub mod failure;
 pub mod i2c;
 pub mod i2c_scan;
 pub mod identity;
+pub mod look;
 pub mod modbus;
 pub mod os;
 pub mod pace;
