@@ -125,10 +125,9 @@ impl House {
         let heart = Heart::default();
         for bus in plug::buses(&settings.machines) {
             let plugged = plugs.bus(&bus)?;
-            let (points, ledger) = (points.clone(), ledger.clone());
+            let (points, ledger, heart) = (points.clone(), ledger.clone(), heart.clone());
             let closing = machines_closing.clone();
-            let heart = heart.clone();
-            let around = machine::bus::Surroundings { points, ledger, heart, closing };
+            let around = machine::bus::Surroundings { points, ledger, closing, heart };
             let (on_it, thread) = machine::bus::start(bus.kind, &bus.machines, plugged, around)?;
             handles.extend(on_it.into_iter().map(|it| (it.declared.id.clone(), it)));
             threads.push((bus.name(), thread));

@@ -9,8 +9,10 @@ mod config;
 mod gcode;
 mod grbl;
 mod journal;
+mod minutes;
 
 pub use config::config;
 pub use gcode::gcode;
 pub use grbl::{grbl, marlin};
 pub use journal::journal;
+pub use minutes::minutes;

@@ -79,12 +79,6 @@ pub enum Verb {
         /// A machine's id
         machine: Option<String>,
     },
-    /// List the buses: how busy they are, and what has come of requests to each device
-    Buses {
-        /// Instead: what went over the bus of this machine lately, one frame a line
-        #[arg(long, value_name = "MACHINE")]
-        frames: Option<String>,
-    },
     /// List everything that devices report, with how far it can be believed
     Points {
         /// Only those whose name begins so: a machine's id, say
@@ -96,6 +90,12 @@ pub enum Verb {
     },
     /// Show a point, set it, or show what it has been
     Point(PointWords),
+    /// List the buses: how busy they are, and what has come of requests to each device
+    Buses {
+        /// Instead: what went over the bus of this machine lately, one frame a line
+        #[arg(long, value_name = "MACHINE")]
+        frames: Option<String>,
+    },
     /// Bring a program file to the box and show what is in it
     Upload {
         /// The file
