@@ -65,8 +65,14 @@ fn a_corpus_file_never_panics_the_reader_of_minutes() {
 }
 
 #[test]
+fn a_corpus_file_never_panics_the_readers_of_modbus() {
+    feed("modbus", anything::modbus);
+}
+
+#[test]
 fn the_corpora_stay_small() {
-    let all = ["grbl", "marlin", "gcode", "config", "journal", "minutes"].map(files).concat();
+    let all =
+        ["grbl", "marlin", "gcode", "config", "journal", "minutes", "modbus"].map(files).concat();
     let bytes: u64 = all.iter().map(|file| fs::metadata(file).unwrap().len()).sum();
     assert!(bytes <= BYTES_MAX, "{bytes} bytes");
 }

@@ -10,9 +10,11 @@ mod gcode;
 mod grbl;
 mod journal;
 mod minutes;
+mod modbus;
 
 pub use config::config;
 pub use gcode::gcode;
 pub use grbl::{grbl, marlin};
 pub use journal::journal;
 pub use minutes::minutes;
+pub use modbus::modbus;
