@@ -55,8 +55,13 @@ fn a_corpus_file_never_panics_the_journal_reader() {
 }
 
 #[test]
+fn a_corpus_file_never_panics_the_drivers_of_chips() {
+    feed("chips", anything::chips);
+}
+
+#[test]
 fn the_corpora_stay_small() {
-    let all = ["grbl", "gcode", "config", "journal"].map(files).concat();
+    let all = ["grbl", "gcode", "config", "journal", "chips"].map(files).concat();
     let bytes: u64 = all.iter().map(|file| fs::metadata(file).unwrap().len()).sum();
     assert!(bytes <= BYTES_MAX, "{bytes} bytes");
 }

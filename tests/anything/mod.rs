@@ -5,11 +5,13 @@
 //! and which promises are looked after stands in the function's file. `tests/fuzz` searches for
 //! new bytes; `tests/corpora.rs` keeps those that led somewhere.
 
+mod chips;
 mod config;
 mod gcode;
 mod grbl;
 mod journal;
 
+pub use chips::chips;
 pub use config::config;
 pub use gcode::gcode;
 pub use grbl::grbl;
