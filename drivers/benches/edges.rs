@@ -36,7 +36,9 @@ fn hear(machines: &[Machine], ready: &SyncSender<()>, told: &SyncSender<(Instant
         carrier.open().await.unwrap();
         ready.send(()).unwrap();
         loop {
-            for reading in carrier.unasked().await.unwrap() {
+            // The board goes when everything has been measured.
+            let Ok(readings) = carrier.unasked().await else { return };
+            for reading in readings {
                 if told.send((reading.at, Instant::now())).is_err() {
                     return;
                 }
