@@ -10,9 +10,11 @@ mod config;
 mod gcode;
 mod grbl;
 mod journal;
+mod minutes;
 
 pub use chips::chips;
 pub use config::config;
 pub use gcode::gcode;
-pub use grbl::grbl;
+pub use grbl::{grbl, marlin};
 pub use journal::journal;
+pub use minutes::minutes;

@@ -70,6 +70,7 @@ impl Desk {
             self.not_locked_at_all(&machine)?;
             let waits = self.active_job(&machine).is_some();
             if !waits {
+                self.may_start(&machine, dry_run)?;
                 self.fit_to_run(&machine, &found).await?;
             }
             let order = Order {
@@ -133,6 +134,7 @@ impl Desk {
         if let Some(other) = self.active_job(&job.machine) {
             return Err(crate::machine::Error::AtWork(other).into());
         }
+        self.may_start(&job.machine, job.dry_run)?;
         let file = self.file(&job.file)?;
         self.fit_to_run(&job.machine, &self.analysed_for(&job.machine, &file).await?).await?;
         let continuation = self.preamble_of(&job, &file).await?;
@@ -378,6 +380,7 @@ impl Desk {
         let file = self.file(&job.file)?;
         self.room_for_work()?;
         let found = self.analysed_for(&job.machine, &file).await?;
+        self.may_start(&job.machine, job.dry_run)?;
         self.fit_to_run(&job.machine, &found).await?;
         let order = Order {
             machine: &job.machine,

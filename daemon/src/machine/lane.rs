@@ -11,15 +11,11 @@
 //! from what was asked for after.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use headstock_config::command::Stop;
 use tokio::sync::{Notify, oneshot};
 
-use super::Error;
-
-/// What came of a stop: when its byte was handed to the port.
-type Sent = Result<Instant, Error>;
+use super::{Error, Sent};
 
 /// Where stops go in. Cheap to clone.
 #[derive(Clone)]

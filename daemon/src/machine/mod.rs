@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use self::lane::Entrance;
 pub use self::program::{Program, Source};
 use crate::ledger;
-use crate::rules::Interlocked;
+use crate::rules::{Asker, Interlocked, Permit, Rules, Wish};
 
 /// Other requests that may wait; more than a few mean that nobody reads the answers.
 const REQUESTS: usize = 32;
@@ -54,11 +54,16 @@ pub struct Handle {
     live: watch::Receiver<Live>,
     /// When the task last went round.
     round: Arc<Mutex<Instant>>,
+    /// What may be asked of it.
+    rules: Rules,
     /// Its place among the machines that the task serves.
     seat: usize,
     /// The bus that it is on, if it is on one.
     bus: Option<Arc<bus::View>>,
 }
+
+/// When the byte of a stop was handed to the port, or why none was.
+pub type Sent = Result<Instant, Error>;
 
 /// Why a request did not reach the device.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -160,7 +165,15 @@ struct Ask {
     by: String,
     /// Stops that had been asked for when this was.
     stops: u64,
+    permit: Permit,
     answer: oneshot::Sender<Result<(), Error>>,
+}
+
+impl Ask {
+    /// What stands against it at this moment. To be asked by the task when it takes it.
+    fn permitted(&self, machine: &Machine) -> Result<(), Error> {
+        self.permit.holds(machine, &self.what.wish()).map_err(Error::Interlocked)
+    }
 }
 
 enum What {
@@ -172,6 +185,15 @@ impl What {
     /// It leads to a standstill, and is welcome after a stop as well.
     fn calms(&self) -> bool {
         matches!(self, Self::Obey(Command::Reset | Command::JogCancel | Command::JogEnd))
+    }
+
+    /// As rules judge it.
+    fn wish(&self) -> Wish<'_> {
+        match self {
+            Self::Obey(command) => Wish::Command(command),
+            Self::Start(start) if start.dry_run => Wish::Try,
+            Self::Start(_) => Wish::Start,
+        }
     }
 }
 
@@ -207,6 +229,7 @@ pub fn start(
         requests,
         live: seen,
         round: round.clone(),
+        rules: Rules::default(),
         seat: 0,
         bus: None,
     };
@@ -226,6 +249,17 @@ pub fn start(
 }
 
 impl Handle {
+    /// The same machine, with rules that say what may be asked of it.
+    #[must_use]
+    pub fn ruled_by(self, rules: Rules) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// Stops the machine without waiting for anything; what comes of it will be told.
+    pub fn stop_now(&self, how: Stop, by: &str) -> Result<oneshot::Receiver<Sent>, Error> {
+        self.stops.put(how, by)
+    }
+
     /// Stops the machine. Answers when the stop byte has been handed to the port, or why none was.
     pub async fn stop(&self, how: Stop, by: &str) -> Result<Instant, Error> {
         self.stops.put(how, by)?.await.map_err(|_| Error::Gone)?
@@ -245,17 +279,30 @@ impl Handle {
     /// Passes a command on and waits until the driver took or refused it. `stops`: how many had
     /// been asked for when this was.
     pub async fn tell(&self, command: Command, by: &str, stops: u64) -> Result<(), Error> {
-        self.ask(What::Obey(command), by, stops).await
+        self.tell_as(Asker::Person, command, by, stops).await
+    }
+
+    /// The same, by a person or a rule.
+    pub async fn tell_as(
+        &self,
+        asker: Asker,
+        command: Command,
+        by: &str,
+        stops: u64,
+    ) -> Result<(), Error> {
+        self.ask(asker, What::Obey(command), by, stops).await
     }
 
     /// Begins a job; `stops` as for a command.
     pub async fn run(&self, start: Start, by: &str, stops: u64) -> Result<(), Error> {
-        self.ask(What::Start(Box::new(start)), by, stops).await
+        self.ask(Asker::Person, What::Start(Box::new(start)), by, stops).await
     }
 
-    async fn ask(&self, what: What, by: &str, stops: u64) -> Result<(), Error> {
+    async fn ask(&self, asker: Asker, what: What, by: &str, stops: u64) -> Result<(), Error> {
         let (answer, answered) = oneshot::channel();
-        let ask = Ask { seat: self.seat, what, by: by.to_owned(), stops, answer };
+        let permit = Permit::of(&self.rules, asker);
+        let ask = Ask { seat: self.seat, what, by: by.to_owned(), stops, permit, answer };
+        ask.permitted(&self.declared)?;
         self.requests.try_send(ask).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Busy,
             mpsc::error::TrySendError::Closed(_) => Error::Gone,

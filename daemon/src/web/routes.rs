@@ -12,7 +12,8 @@ use warp::reply::Response;
 use super::ask::Asked;
 use super::error::Failure;
 use super::{
-    auth, equipment, events, feed, files, health, jobs, metrics, openapi, points, stop, system,
+    alarms, auth, equipment, events, feed, files, health, jobs, metrics, openapi, points, stop,
+    system,
 };
 
 /// An answer on its way.
@@ -107,6 +108,7 @@ impl Route {
 const OPEN: Option<Role> = None;
 const LOOK: Option<Role> = Some(Role::Viewer);
 const RUN: Option<Role> = Some(Role::Operator);
+const MEND: Option<Role> = Some(Role::Maintainer);
 const RULE: Option<Role> = Some(Role::Admin);
 
 /// A route: method, path, who may, what it does, the function that does it.
@@ -152,6 +154,10 @@ pub(super) const ROUTES: &[Route] = &[
     route!(PUT "/api/v1/points/{name}", RUN, "Set a point that may be set; answers with what is read back", points::set)
         .takes(Takes::Json("SetPoint"))
         .gives(200, "Point"),
+    route!(GET "/api/v1/equipment/{id}/frames", LOOK, "What went over the machine's bus lately", equipment::frames)
+        .gives(200, "Frames"),
+    route!(GET "/api/v1/buses", LOOK, "All buses: how busy they are, and how their devices answer", equipment::buses)
+        .gives(200, "[Bus]"),
     route!(GET "/api/v1/files", LOOK, "All program files, newest first", files::all)
         .gives(200, "[File]"),
     route!(POST "/api/v1/files", RUN, "Bring a program file; it is analysed and kept by content", files::bring)
@@ -194,6 +200,33 @@ pub(super) const ROUTES: &[Route] = &[
     route!(POST "/api/v1/jobs/{id}/notes", RUN, "Write a remark into a job's history", jobs::note)
         .takes(Takes::Json("Note"))
         .gives(201, "JobView"),
+    route!(GET "/api/v1/alarms", LOOK, "Alarms that are not normal, the most urgent first", alarms::some)
+        .query(&[
+            ("all", "true: those that are normal as well"),
+            ("state", "Only alarms in this state"),
+            ("priority", "Only alarms of this priority"),
+            ("about", "Only alarms about this machine, or `house`"),
+        ])
+        .gives(200, "[AlarmView]"),
+    route!(GET "/api/v1/alarms/{id}", LOOK, "One alarm", alarms::one)
+        .gives(200, "AlarmView"),
+    route!(POST "/api/v1/alarms/{id}/ack", RUN, "Acknowledge an alarm: somebody knows", alarms::acknowledge)
+        .gives(200, "AlarmView"),
+    route!(POST "/api/v1/alarms/{id}/shelve", RUN, "Put an alarm aside for a time; it comes back by itself", alarms::shelve)
+        .takes(Takes::Json("ShelveAlarm"))
+        .gives(200, "AlarmView"),
+    route!(POST "/api/v1/alarms/{id}/unshelve", RUN, "Take an alarm back from the shelf", alarms::unshelve)
+        .gives(200, "AlarmView"),
+    route!(POST "/api/v1/alarms/{id}/reset", RUN, "Reset an alarm that latches, after it is over and acknowledged", alarms::reset)
+        .gives(200, "AlarmView"),
+    route!(POST "/api/v1/alarms/{id}/service", MEND, "Take an alarm out of use, or put it back", alarms::service)
+        .takes(Takes::Json("AlarmService"))
+        .gives(200, "AlarmView"),
+    route!(GET "/api/v1/rules", LOOK, "How each rule stands, and why", alarms::rules)
+        .gives(200, "[RuleView]"),
+    route!(POST "/api/v1/clear", RUN, "Say that machines are clear, after the hardware stop chain was open", alarms::clear)
+        .takes(Takes::Json("ClearScope"))
+        .gives(200, "Cleared"),
     route!(GET "/api/v1/events", LOOK, "Entries of the book, oldest first", events::events)
         .query(&[
             ("after", "Only entries with a higher number; 0 unless told"),

@@ -36,9 +36,12 @@
 //! this runs on.
 
 pub mod failure;
+pub mod far_end;
+pub mod fault;
 pub mod i2c;
 pub mod i2c_scan;
 pub mod identity;
+pub mod look;
 pub mod modbus;
 pub mod os;
 pub mod pace;

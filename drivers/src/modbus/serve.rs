@@ -28,8 +28,12 @@ pub enum Exception {
     Value = 3,
     /// 4: it was tried and has failed, or what would be told cannot be believed.
     Failure = 4,
+    /// 5: it has begun and needs longer.
+    Acknowledge = 5,
     /// 6: not now.
     Busy = 6,
+    /// 11: nobody has this unit's number.
+    NotThere = 11,
 }
 
 /// What a PDU asks for. Functions that are not looked into are [`Ask::Raw`].

@@ -1,12 +1,14 @@
 //! The views of the command line: one file per resource.
 
 pub mod alarms;
+pub mod buses;
 pub mod entries;
 pub mod files;
 pub mod findings;
 pub mod house;
 pub mod jobs;
 pub mod machines;
+pub mod points;
 pub mod rules;
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use headstock_drivers::i2c::Chips;
 use headstock_drivers::link::i2c::I2cCarrier;
 use headstock_drivers::link::modbus::Wire;
 use headstock_drivers::link::pins::PinCarrier;
-use headstock_drivers::modbus::Modbus;
+use headstock_drivers::modbus::huanyang::Mixed;
 use headstock_drivers::registry::BusKind;
 
 use super::{PRIORITY_NETWORK, Surroundings, spawn};
@@ -29,17 +29,17 @@ pub(super) fn start(
             let wire = Wire::new(&plugged);
             let evidence = wire.evidence();
             let frames = Box::new(move || evidence.text());
-            spawn(declared, Modbus::new(&plugged), priority, || wire, Some(frames), around)
+            spawn(declared, Mixed::new(&plugged), priority, || wire, Some(frames), around)
         }
         BusKind::Pins => {
-            let (gpio, heart) = (Gpio::new(&plugged), around.heart.clone());
+            let (dialect, heart) = (Gpio::new(&plugged), around.heart.clone());
             let carrier = move || PinCarrier::new(&plugged, heart);
-            spawn(declared, gpio, PRIORITY, carrier, None, around)
+            spawn(declared, dialect, PRIORITY, carrier, None, around)
         }
         BusKind::I2c => {
-            let (chips, heart) = (Chips::new(&plugged), around.heart.clone());
+            let (dialect, heart) = (Chips::new(&plugged), around.heart.clone());
             let carrier = move || I2cCarrier::new(&plugged, heart);
-            spawn(declared, chips, PRIORITY, carrier, None, around)
+            spawn(declared, dialect, PRIORITY, carrier, None, around)
         }
     }
 }
@@ -47,7 +47,7 @@ pub(super) fn start(
 /// Whether a bus can do what is declared.
 pub(super) fn judge(kind: BusKind, machines: &[Machine]) -> Result<Demand, Vec<Unfit>> {
     match kind {
-        BusKind::Modbus => admission::judge(&Modbus::new(machines), machines),
+        BusKind::Modbus => admission::judge(&Mixed::new(machines), machines),
         // What happens inside this box takes no time that matters.
         BusKind::Pins => Ok(Demand { rows: Vec::new() }),
         BusKind::I2c => admission::judge(&Chips::new(machines), machines),

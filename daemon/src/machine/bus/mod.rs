@@ -33,6 +33,7 @@ use self::task::{Bus, Ends, Seat};
 use super::{Handle, REQUESTS, lane};
 use crate::ledger;
 use crate::points::{PointId, Points};
+use crate::rules::Rules;
 
 /// SCHED_FIFO priority of a bus on the network: behind what machines on wires wait for.
 const PRIORITY_NETWORK: i32 = 20;
@@ -122,7 +123,8 @@ where
         let declared = Arc::new(machine.clone());
         seats.push(Seat::new(declared.clone(), live, point_ids(machine, &around.points)));
         let (requests, round, bus) = (requests.clone(), round.clone(), Some(view.clone()));
-        handles.push(Handle { declared, stops, requests, live: seen, round, seat, bus });
+        let rules = Rules::default();
+        handles.push(Handle { declared, stops, requests, live: seen, round, rules, seat, bus });
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let schedule = Schedule::new(Instant::now(), dialect, declared);

@@ -283,13 +283,16 @@ impl<D: Dialect> Bus<D> {
     }
 
     fn answer(&mut self, now: Instant, ask: Ask) {
+        // Judged once more: it may have waited.
+        let permitted = ask.permitted(&self.seats[ask.seat].declared);
         let Ask { seat, what, stops, answer, .. } = ask;
-        let begun = match what {
-            _ if stops < self.ends.exits[seat].asked() => Err(Error::Overtaken),
+        let overtaken = stops < self.ends.exits[seat].asked();
+        let begun = permitted.and_then(|()| match what {
+            _ if overtaken => Err(Error::Overtaken),
             What::Obey(Command::Write { tag, value }) => self.write(now, seat, &tag, &value),
             What::Obey(_) => Err(Refusal::Unsupported("do that; it takes values for tags").into()),
             What::Start(_) => Err(Refusal::Unsupported("run programs").into()),
-        };
+        });
         match begun {
             Ok(ticket) => drop(self.askers.insert(ticket, answer)),
             // The asker may have gone.

@@ -57,6 +57,27 @@ async fn a_point_is_read_back_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_is_still_known_after_a_restart() {
+    let trial = Trial::open().await;
+    trial.idle().await;
+    let jog = json!({ "command": "jog", "by": [5.0, null, null], "feed": 500.0 });
+    trial.post("/api/v1/equipment/mill/commands", jog).await.with(202);
+    let there = trial.point("mill.work_x", |it| it["value"] == 5.0).await;
+    let Trial { house, folder } = trial;
+    house.close().await;
+    let trial = Trial::open_in(folder).await;
+    trial.idle().await;
+    trial.point("mill.work_x", |it| it["value"] == 0.0 && it["quality"] == "good").await;
+    let from = there["at_ms"].as_u64().unwrap() / 60_000 * 60_000;
+    let most = |spans: &Value| {
+        let spans = spans.as_array().unwrap().iter();
+        spans.filter_map(|it| it["max"].as_f64()).fold(0.0, f64::max)
+    };
+    let path = format!("/api/v1/points/mill.work_x?from={from}&every=1m");
+    trial.until(&path, |spans| most(spans) == 5.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_machine_reports_cannot_be_set_and_that_is_written_down() {
     let trial = Trial::open().await;
     let set = async |name: &str, body: Value| {
