@@ -8,6 +8,7 @@
 //! only as an argument; `stop` never refuses and never waits.
 
 pub mod bus;
+pub mod discover;
 pub mod gcode;
 pub mod gpio;
 pub mod grbl;

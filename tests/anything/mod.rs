@@ -13,6 +13,6 @@ mod minutes;
 
 pub use config::config;
 pub use gcode::gcode;
-pub use grbl::grbl;
+pub use grbl::{grbl, marlin};
 pub use journal::journal;
 pub use minutes::minutes;

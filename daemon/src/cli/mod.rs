@@ -23,6 +23,7 @@ mod jobs;
 mod journal;
 mod machines;
 mod points;
+mod pretend;
 mod say;
 mod service;
 mod signals;
@@ -32,6 +33,7 @@ mod tokens;
 mod traces;
 mod trouble;
 mod watch;
+mod worlds;
 
 use std::process::ExitCode;
 

@@ -61,6 +61,7 @@ impl Desk {
         let request = Request::StartJob { machine: machine.clone(), file, dry_run };
         self.book(who, request, async {
             let file = self.file(&file_id)?;
+            self.runs_programs(&machine)?;
             let found = self.analysed_for(&machine, &file).await?;
             let _one_at_a_time = self.inner.one_at_a_time.lock().await;
             // It may have been removed meanwhile.
@@ -189,6 +190,14 @@ impl Desk {
         fresh.retain(|id| self.job(id).is_ok_and(|job| job.state == JobState::Queued));
         fresh.insert(id.clone());
         Ok(id)
+    }
+
+    /// Devices on buses take values, not programs.
+    fn runs_programs(&self, machine: &str) -> Result<(), Refused> {
+        match self.machine(machine)?.bus() {
+            Some(_) => Err(Refused::NoPrograms(machine.to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// Stops that a machine has been asked for; what is asked for now must not come after the next.

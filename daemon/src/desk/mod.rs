@@ -7,6 +7,7 @@
 //! written down, without anybody waiting for that.
 
 mod alarms;
+mod buses;
 mod files;
 mod jobs;
 mod jog;

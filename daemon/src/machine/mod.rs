@@ -56,6 +56,10 @@ pub struct Handle {
     round: Arc<Mutex<Instant>>,
     /// What may be asked of it.
     rules: Rules,
+    /// Its place among the machines that the task serves.
+    seat: usize,
+    /// The bus that it is on, if it is on one.
+    bus: Option<Arc<bus::View>>,
 }
 
 /// When the byte of a stop was handed to the port, or why none was.
@@ -85,6 +89,15 @@ pub enum Error {
     /// The driver said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The device said no to a value.
+    #[error("{0}")]
+    Rejected(String),
+    /// A value was sent, and is not known to be there.
+    #[error("{0}")]
+    Unverified(String),
+    /// A value was not sent.
+    #[error("{0}")]
+    NotSent(String),
 }
 
 impl Explain for Error {
@@ -102,11 +115,18 @@ impl Explain for Error {
             Self::Refused(Refusal::TooLong(..)) => "machine.line_too_long",
             Self::Refused(Refusal::BadCommand(_)) => "machine.bad_command",
             Self::Refused(Refusal::Unsupported(_)) => "machine.unsupported",
+            Self::Rejected(_) => "machine.rejected",
+            Self::Unverified(_) => "machine.unverified",
+            Self::NotSent(_) => "machine.not_sent",
         }
     }
 
     fn means(&self) -> String {
-        "nothing was sent to the machine".into()
+        match self {
+            Self::Rejected(_) => "the device is there and has kept its value".into(),
+            Self::Unverified(_) => "the device may have the value, or the one before".into(),
+            _ => "nothing was sent to the machine".into(),
+        }
     }
 
     fn remedy(&self) -> String {
@@ -129,11 +149,18 @@ impl Explain for Error {
             Self::Refused(Refusal::Unsupported(_)) => {
                 "see `headstock machines --json` for what the controller reports".into()
             }
+            Self::Rejected(_) => "compare the tag and the value with the device's manual".into(),
+            Self::Unverified(_) => {
+                "look at the device; `headstock points` shows what it says now".into()
+            }
+            Self::NotSent(_) => "look at `headstock buses`, then ask again".into(),
         }
     }
 }
 
 struct Ask {
+    /// Whom it is asked of, among the machines of one task.
+    seat: usize,
     what: What,
     by: String,
     /// Stops that had been asked for when this was.
@@ -203,6 +230,8 @@ pub fn start(
         live: seen,
         round: round.clone(),
         rules: Rules::default(),
+        seat: 0,
+        bus: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name(format!("machine {}", declared.id)).spawn(
@@ -272,7 +301,7 @@ impl Handle {
     async fn ask(&self, asker: Asker, what: What, by: &str, stops: u64) -> Result<(), Error> {
         let (answer, answered) = oneshot::channel();
         let permit = Permit::of(&self.rules, asker);
-        let ask = Ask { what, by: by.to_owned(), stops, permit, answer };
+        let ask = Ask { seat: self.seat, what, by: by.to_owned(), stops, permit, answer };
         ask.permitted(&self.declared)?;
         self.requests.try_send(ask).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Busy,
@@ -284,6 +313,11 @@ impl Handle {
     /// How long ago its task last went round; it does so at least every few seconds.
     pub fn idle_for(&self) -> Duration {
         self.round.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// The bus that it is on, if it is on one.
+    pub fn bus(&self) -> Option<&Arc<bus::View>> {
+        self.bus.as_ref()
     }
 
     /// The latest the machine has said.

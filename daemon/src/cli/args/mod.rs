@@ -8,6 +8,7 @@ mod kept;
 mod local;
 mod order;
 mod points;
+mod pretend;
 
 use std::path::PathBuf;
 
@@ -19,10 +20,12 @@ use serde::de::DeserializeOwned;
 pub use self::alarm::AlarmVerb;
 pub use self::kept::{EventsWanted, FilesVerb, JobVerb, TokenVerb};
 pub use self::local::{
-    ConfigVerb, DaemonWords, DemoWords, GrblWords, JournalVerb, SimVerb, TraceVerb,
+    ChipsWords, ConfigVerb, DaemonWords, DemoWords, GrblWords, JournalVerb, MarlinWords, PinsWords,
+    SimVerb, TraceVerb,
 };
 pub use self::order::Order;
 pub use self::points::PointWords;
+pub use self::pretend::ModbusWords;
 use super::exit;
 
 /// Runs a workshop: one daemon on a small box, and these commands to talk to it.
