@@ -7,6 +7,7 @@
 //! written down, without anybody waiting for that.
 
 mod alarms;
+mod discover;
 mod files;
 mod jobs;
 mod jog;
@@ -29,6 +30,7 @@ use headstock_config::command::Command;
 use headstock_config::ledger::{Fact, Request};
 use headstock_config::people::Person;
 
+pub use self::discover::Looking;
 pub use self::jobs::Outcome;
 pub use self::refused::{Kind, Refused};
 use self::repeats::{Refusals, Repeat};
@@ -66,6 +68,8 @@ struct Inner {
     fresh: Mutex<BTreeSet<String>>,
     /// From a stop's arrival until its byte had been handed to a port.
     stop_times: Histogram,
+    /// What was found by looking around.
+    looking: Looking,
     /// Who moves what by hand.
     hands: Mutex<jog::Hands>,
     /// What is refused again and again.
@@ -101,6 +105,7 @@ impl Desk {
             one_at_a_time,
             fresh: Mutex::default(),
             stop_times: Histogram::default(),
+            looking: Looking::default(),
             hands: Mutex::default(),
             refusals: Mutex::default(),
         };

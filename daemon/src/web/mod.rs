@@ -20,6 +20,7 @@
 mod ask;
 mod auth;
 mod connection;
+mod discover;
 mod equipment;
 mod error;
 mod events;
