@@ -40,6 +40,11 @@ fn a_corpus_file_never_panics_the_grbl_driver() {
 }
 
 #[test]
+fn a_corpus_file_never_panics_the_marlin_driver() {
+    feed("marlin", anything::marlin);
+}
+
+#[test]
 fn a_corpus_file_never_panics_the_gcode_interpreter() {
     feed("gcode", anything::gcode);
 }
@@ -56,7 +61,7 @@ fn a_corpus_file_never_panics_the_journal_reader() {
 
 #[test]
 fn the_corpora_stay_small() {
-    let all = ["grbl", "gcode", "config", "journal"].map(files).concat();
+    let all = ["grbl", "marlin", "gcode", "config", "journal"].map(files).concat();
     let bytes: u64 = all.iter().map(|file| fs::metadata(file).unwrap().len()).sum();
     assert!(bytes <= BYTES_MAX, "{bytes} bytes");
 }

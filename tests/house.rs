@@ -1,6 +1,7 @@
 //! The house against pretend devices behind real ptys, from outside its doors.
 
 mod house {
+    mod bus;
     mod cable;
     mod hands;
     mod jobs;

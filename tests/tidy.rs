@@ -29,6 +29,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("clap::", &["daemon/src/cli", "daemon/src/main.rs"]),
     ("ratatui::", &["tui/src"]),
     ("tokio::", &["daemon/src", "drivers/src/link", "/sim", "sync/src/carrier"]),
+    ("tokio_modbus::", &["drivers/src/link/modbus"]),
     ("Instant::now()", &["daemon/src", "drivers/src/link", "/sim", "systemd/src"]),
     ("SystemTime::now()", &["daemon/src", "sync/src"]),
     ("unsafe {", &["drivers/src/link/os.rs"]),

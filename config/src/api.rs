@@ -44,6 +44,49 @@ pub struct Equipment {
     pub live: Live,
 }
 
+/// `GET /api/v1/buses` (an array of these).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bus {
+    /// Where it is plugged in, for people.
+    pub port: String,
+    /// Share of the last ten seconds in which it was busy, 0 to 1.
+    pub utilisation: f64,
+    /// Polls that were left out because they were late, since the house opened.
+    pub overruns: u64,
+    /// Its devices, as they are declared.
+    pub devices: Vec<BusDevice>,
+}
+
+/// A device of a [`Bus`]. Counts are since the house opened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BusDevice {
+    /// The machine's id.
+    pub machine: String,
+    /// `connecting`, `online`, `suspect` or `offline`.
+    pub health: String,
+    /// Requests that read its tags, once each is due.
+    pub polls: u64,
+    /// Requests made.
+    pub requests: u64,
+    /// Good answers.
+    pub answers: u64,
+    /// Requests without an answer.
+    pub silences: u64,
+    /// Answers that were none: wrong checksum, device or function.
+    pub garbled: u64,
+    /// Requests that it refused.
+    pub refused: u64,
+    /// Polls of it that were left out because they were late.
+    pub overruns: u64,
+    /// Latest that a poll of it began after its time, milliseconds.
+    pub latest_ms: f64,
+    /// Half of its answers took no longer than this, rounded up to a power of two; `null` before
+    /// the first.
+    pub p50_ms: Option<f64>,
+    /// The same for 99 of 100.
+    pub p99_ms: Option<f64>,
+}
+
 /// `GET /api/v1/jobs` (an array of these, newest first) and `GET /api/v1/jobs/{id}`; also each
 /// line of `job watch --json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -18,6 +18,7 @@ pub mod job;
 pub mod ledger;
 pub mod load;
 pub mod machine;
+pub mod modbus_server;
 pub mod moment;
 pub mod people;
 pub mod places;

@@ -13,6 +13,7 @@ mod clash;
 mod disk;
 mod findings;
 mod machine;
+mod modbus_server;
 mod nearest;
 mod pin;
 mod port;
@@ -100,7 +101,7 @@ fn settings(
     clash::ids(&drafts, findings);
     clash::ports(&drafts, resolve, findings);
     let (alarm, rules) = waiting.read(&drafts, findings);
-    let [daemon, web, journal, points, sim, people, alarms] = &joined;
+    let [daemon, web, journal, points, sim, people, alarms, modbus] = &joined;
     Settings {
         daemon: tables::daemon(daemon, findings),
         web: tables::web(web, findings),
@@ -109,6 +110,7 @@ fn settings(
         sim: tables::sim(sim, findings),
         people: tables::people(people, findings),
         alarms: tables::alarms(alarms, findings),
+        modbus_server: modbus_server::modbus_server(modbus, &drafts, findings),
         alarm,
         rules,
         machines: drafts.into_iter().map(|draft| draft.machine).collect(),
@@ -170,7 +172,7 @@ fn unknown(key: &str, at: Place<'_>, findings: &mut Findings) {
     let problem =
         findings.at(at, "config.key.unknown", &key, format!("unknown table or key `{key}`"));
     problem.accepted = Some(
-        "[daemon], [web], [journal], [points], [sim], [people], [alarms], [[machine]], [[alarm]], \
+        "[daemon], [web], [journal], [points], [sim], [people], [alarms], [modbus_server], [[machine]], [[alarm]], \
          [[permissive]], [[interlock]], [[follow]]"
             .into(),
     );

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::alarm::Alarm;
 use crate::machine::Machine;
+use crate::modbus_server::ModbusServer;
 use crate::people::Role;
 use crate::rule::Rules;
 
@@ -30,6 +31,8 @@ pub struct Settings {
     pub people: People,
     /// `[alarms]`.
     pub alarms: Alarms,
+    /// `[modbus_server]`.
+    pub modbus_server: ModbusServer,
     /// Every `[[machine]]`, in the order of the files and of their lines.
     pub machines: Vec<Machine>,
     /// Every `[[alarm]]`, in the same order.

@@ -330,6 +330,8 @@ pub struct Bus {
     /// A tag that is written again and again, so that the device stops by itself when the house
     /// falls silent.
     pub watchdog: Option<Watchdog>,
+    /// Modbus: the profile that its tags are from.
+    pub profile: Option<&'static str>,
     /// I2C: the chip, by the name of its driver: `bme280`.
     pub chip: Option<String>,
     /// I2C: its address, 0x03 to 0x77.
@@ -348,6 +350,7 @@ impl Default for Bus {
             max_gap: None,
             max_registers: 125,
             watchdog: None,
+            profile: None,
             chip: None,
             address: None,
         }

@@ -87,6 +87,7 @@ fn the_shipped_example_names_every_key_there_is() {
         "[sim]",
         "[people]",
         "[alarms]",
+        "[modbus_server]",
         "[[machine]]",
     ] {
         let wrong = format!("{table}\nno_such_key = 1\n");

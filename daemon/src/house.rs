@@ -12,6 +12,7 @@
 //! find out how it is. A job that was under way is `interrupted` before any door opens.
 
 mod broken_off;
+mod heart;
 mod plug;
 mod service;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use anyhow::{Context, Result};
 use headstock_config::ledger::Fact;
 use headstock_config::machine::Machine;
 use headstock_config::settings::Settings;
+use headstock_drivers::link::pins::Heart;
 use headstock_drivers::registry::{self, Pretender};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -38,8 +40,9 @@ use crate::desk::Desk;
 use crate::files::Files;
 use crate::journal::{Journal, Options};
 use crate::points::{Keeper, Points};
+use crate::rules::{Declared, Rules};
 use crate::store::Store;
-use crate::{ledger, machine, web};
+use crate::{alarms, ledger, machine, modbus_door, rules, web};
 
 /// How long a closing house waits for its parts before it names the late ones and goes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -96,6 +99,10 @@ impl House {
         let listeners = web::bind(&settings, &socket).await?;
         let web = listeners.tcp_addr();
         std::fs::write(state_dir.join("web.addr"), web.to_string())?;
+        let modbus = modbus_door::bind(&settings.modbus_server).await?;
+        if let Some(door) = &modbus {
+            std::fs::write(state_dir.join("modbus.addr"), door.at.to_string())?;
+        }
 
         let points = Points::of_house(&settings);
         let machines_closing = CancellationToken::new();
@@ -114,14 +121,15 @@ impl House {
             handles.insert(declared.id.clone(), known_as(declared, handle));
             threads.push((declared.id.clone(), thread));
         }
+        let heart = Heart::default();
         for bus in plug::buses(&settings.machines) {
             let plugged = plugs.bus(&bus)?;
+            let (points, ledger) = (points.clone(), ledger.clone());
             let closing = machines_closing.clone();
-            let (on_it, thread) =
-                machine::bus::start(bus.kind, plugged, points.clone(), ledger.clone(), closing)?;
-            for (declared, handle) in bus.machines.iter().zip(on_it) {
-                handles.insert(declared.id.clone(), known_as(declared, handle));
-            }
+            let heart = heart.clone();
+            let around = machine::bus::Surroundings { points, ledger, heart, closing };
+            let (on_it, thread) = machine::bus::start(bus.kind, &bus.machines, plugged, around)?;
+            handles.extend(on_it.into_iter().map(|it| (it.declared.id.clone(), it)));
             let names: Vec<&str> = bus.machines.iter().map(|it| it.id.as_str()).collect();
             threads.push((names.join(", "), thread));
         }
@@ -133,10 +141,28 @@ impl House {
         }
         let disk_bytes = settings.points.disk_bytes;
         let keeper = Keeper::start(points.clone(), &state_dir, disk_bytes, ledger.health())?;
-        let desk = Desk::new(ledger.clone(), handles, files, points);
+        let rules = Rules::new(Declared::of(&settings), points.clone(), &ledger.state());
+        for handle in handles.values_mut() {
+            *handle = handle.clone().ruled_by(rules.clone());
+        }
+        let alarms = alarms::definition::of(&settings);
+        let machines = handles.clone();
+        let desk = Desk::with_rules(ledger.clone(), handles, files, points, alarms, rules.clone());
 
         let doors_closing = CancellationToken::new();
         let mut tasks = JoinSet::new();
+        let closing = [&doors_closing, &machines_closing];
+        let guard = rules::start(&rules, machines, &desk, &mut tasks, closing)?;
+        threads.push(("the rules".into(), guard));
+        watch::keep_alarms(&mut tasks, &desk, &settings, &doors_closing);
+        if let Some(door) = modbus {
+            let (desk, closing) = (desk.clone(), doors_closing.clone());
+            let offered = settings.modbus_server.clone();
+            tasks.spawn(async move {
+                modbus_door::serve(door, desk, offered, closing).await;
+                "the door for Modbus"
+            });
+        }
         let door = web::Door { desk: desk.clone(), settings: Arc::new(settings), opened };
         let closing = doors_closing.clone();
         tasks.spawn(async move {
@@ -144,6 +170,7 @@ impl House {
             "the doors"
         });
         watch::spawn(&mut tasks, &desk, &doors_closing);
+        heart::spawn(&mut tasks, &desk, &heart, &doors_closing);
         tracing::info!(%web, socket = %socket.display(), state = %state_dir.display(), "open");
         Ok(Self {
             desk,

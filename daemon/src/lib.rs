@@ -11,6 +11,7 @@ pub mod house;
 pub mod journal;
 pub mod ledger;
 pub mod machine;
+pub mod modbus_door;
 pub mod points;
 pub mod rules;
 #[cfg(test)]

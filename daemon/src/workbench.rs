@@ -3,26 +3,30 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use headstock_config::api::StartJob;
 use headstock_config::job::{Job, JobState};
 use headstock_config::load;
 use headstock_config::machine::{Live, Mode};
 use headstock_config::people::{Person, Role};
+use headstock_config::point::{Quality, Value};
 use headstock_config::settings::Settings;
 use headstock_drivers::grbl::sim::{self, Sim};
-use headstock_drivers::registry;
+use headstock_drivers::{Driver, registry};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alarms::Keeper;
 use crate::desk::Desk;
 use crate::files::Files;
 use crate::journal::simulated::Simulated;
 use crate::journal::{Journal, Options};
-use crate::points::Points;
+use crate::points::{News, Points};
+use crate::rules::{Declared, Rules};
 use crate::store::Store;
-use crate::{ledger, machine};
+use crate::{alarms, ledger, machine, rules};
 
 /// Longest wait for something that takes a moment.
 pub(crate) const MOMENT: Duration = Duration::from_secs(20);
@@ -40,6 +44,7 @@ pub(crate) struct Workbench {
     /// Somebody who may do everything.
     pub(crate) ada: Person,
     _mill: Sim,
+    _tasks: JoinSet<&'static str>,
     closing: CancellationToken,
     _folder: TempDir,
 }
@@ -47,6 +52,16 @@ pub(crate) struct Workbench {
 impl Workbench {
     /// A bench whose mill is idle. `time_scale` as the pretend device has it.
     pub(crate) async fn new(time_scale: f64) -> Self {
+        Self::declared(time_scale, "", |driver| driver).await
+    }
+
+    /// The same in a workshop with more in its configuration: rules, alarms, and devices on buses
+    /// that are not there but as points, which the trial reports. `watched` sees what drivers see.
+    pub(crate) async fn declared(
+        time_scale: f64,
+        more: &str,
+        watched: impl Fn(Box<dyn Driver>) -> Box<dyn Driver>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let link = folder.path().join("mill.tty");
         let options =
@@ -54,7 +69,7 @@ impl Workbench {
         let mill = sim::start(options).unwrap();
         let text = format!(
             "[[machine]]\nid = \"lathe\"\ndriver = \"grbl\"\nport = {:?}\n\
-             [[machine]]\nid = \"mill\"\ndriver = \"grbl\"\nport = {link:?}\nspinup_s = 0.1\n",
+             [[machine]]\nid = \"mill\"\ndriver = \"grbl\"\nport = {link:?}\nspinup_s = 0.1\n{more}",
             folder.path().join("lathe.tty"),
         );
         let settings = load::parse(&text, "t.toml", &registry::names()).unwrap();
@@ -64,21 +79,51 @@ impl Workbench {
         let (store, state) = Store::open(&folder.path().join("view"));
         let (ledger, _) = ledger::start(journal, store, state);
         let closing = CancellationToken::new();
+        let points = Points::of(&settings.machines);
+        let rules = Rules::new(Declared::of(&settings), points.clone(), &ledger.state());
         let mut machines = BTreeMap::new();
         for declared in settings.machines.clone() {
-            let driver = registry::find("grbl").unwrap().driver(&declared).unwrap();
-            let id = declared.id.clone();
+            let kind = registry::find(&declared.driver).unwrap();
+            let Some(driver) = kind.driver(&declared) else { continue };
+            let (id, driver) = (declared.id.clone(), watched(driver));
             let started =
                 machine::start(declared, driver, ledger.clone(), closing.clone(), None).unwrap();
-            machines.insert(id, started.0);
+            machines.insert(id, started.0.ruled_by(rules.clone()));
         }
         let files = Files::open(folder.path().join("files"), 1024 * 1024).unwrap();
-        let points = Points::of(&settings.machines);
-        let desk = Desk::new(ledger, machines, files, points);
+        let alarms = alarms::definition::of(&settings);
+        let handles = machines.clone();
+        let desk = Desk::with_rules(ledger, machines, files, points, alarms, rules.clone());
+        let mut tasks = JoinSet::new();
+        let ends = [&closing, &closing];
+        rules::start(&rules, handles, &desk, &mut tasks, ends).unwrap();
+        tasks.spawn({
+            let (keeper, closing) = (Keeper::new(&desk, settings.alarms.clone()), closing.clone());
+            async move {
+                closing.run_until_cancelled(keeper.keep()).await;
+                "the keeper"
+            }
+        });
         let ada = Person { name: "ada".into(), role: Role::Admin };
-        let bench = Self { desk, disk, settings, ada, _mill: mill, closing, _folder: folder };
+        let bench = Self {
+            desk,
+            disk,
+            settings,
+            ada,
+            _mill: mill,
+            _tasks: tasks,
+            closing,
+            _folder: folder,
+        };
         bench.ready().await;
         bench
+    }
+
+    /// A device on a bus says something.
+    pub(crate) fn says(&self, point: &str, value: Value) {
+        let id = self.desk.points().id(point).unwrap();
+        let (value, quality) = (Some(value), Quality::Good);
+        self.desk.points().report([News { id, value, quality, at: Instant::now(), why: None }]);
     }
 
     async fn ready(&self) {

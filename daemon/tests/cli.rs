@@ -506,3 +506,24 @@ fn a_damaged_journal_is_not_success() {
     assert_eq!(code(&output), 1);
     assert!(out(&output).contains("DAMAGED: "), "{}", out(&output));
 }
+
+#[test]
+fn a_point_is_set_with_what_was_typed_and_told_with_its_quality() {
+    let door = Door::open(|_, path| match path {
+        "/api/v1/points/vfd.frequency?from=-1h&every=1m" => (200, "[]".into()),
+        _ => {
+            let point = json!({
+                "name": "vfd.frequency", "value": 50.0, "unit": "Hz", "quality": "stale",
+                "at": null, "at_ms": null, "writable": true, "why": "not heard for 3.0 s",
+            });
+            (200, point.to_string())
+        }
+    });
+    let set = door.headstock("point vfd.frequency --set 50");
+    assert_eq!(out(&set), "vfd.frequency = (50 Hz) stale: not heard for 3.0 s\n", "{}", err(&set));
+    let history = door.headstock("point vfd.frequency --history 1h --every 1m --json");
+    assert_eq!((out(&history), code(&history)), ("[]\n", 0));
+    let (method, path, body) = door.asked().remove(0);
+    assert_eq!((&method[..], &path[..]), ("PUT", "/api/v1/points/vfd.frequency"));
+    assert_eq!(body, br#"{"value":50.0}"#);
+}

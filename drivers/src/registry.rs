@@ -11,6 +11,7 @@ use crate::grbl::Grbl;
 use crate::grbl::sim;
 use crate::marlin::Marlin;
 use crate::marlin::sim as printer;
+use crate::modbus;
 
 /// A device that pretends, at the far end of a real link, until it is dropped.
 pub type Pretender = Box<dyn Any + Send>;
@@ -103,8 +104,14 @@ pub const DRIVERS: &[Kind] = &[
             },
         },
     },
-    Kind { name: "modbus-rtu", how: How::Bus { bus: BusKind::Modbus, pretend: nobody_pretends } },
-    Kind { name: "modbus-tcp", how: How::Bus { bus: BusKind::Modbus, pretend: nobody_pretends } },
+    Kind {
+        name: "modbus-rtu",
+        how: How::Bus { bus: BusKind::Modbus, pretend: modbus::sim::pretend_serial },
+    },
+    Kind {
+        name: "modbus-tcp",
+        how: How::Bus { bus: BusKind::Modbus, pretend: modbus::sim::pretend_network },
+    },
     Kind {
         name: "gpio",
         how: How::Bus {
@@ -128,11 +135,6 @@ pub const DRIVERS: &[Kind] = &[
         },
     },
 ];
-
-/// For buses without a pretend device.
-fn nobody_pretends(_: &Path, _: f64, _: &[Machine]) -> io::Result<(Port, Pretender)> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "there is no pretend device of this kind"))
-}
 
 /// The driver of this name.
 pub fn find(name: &str) -> Option<&'static Kind> {

@@ -63,7 +63,14 @@ fn the_unit_still_lets_the_daemon_do_its_work() {
     assert!(!values("WatchdogSec").is_empty());
     assert!(!values("LimitRTPRIO").is_empty());
     let devices = values("DeviceAllow");
-    for port in ["char-ttyUSB rw", "char-ttyACM rw", "char-ttyS rw", "char-ttyAMA rw"] {
+    for port in [
+        "char-ttyUSB rw",
+        "char-ttyACM rw",
+        "char-ttyS rw",
+        "char-ttyAMA rw",
+        "char-gpiochip rw",
+        "char-i2c rw",
+    ] {
         assert!(devices.iter().any(|device| device == port), "{port}");
     }
     assert!(values("SystemCallFilter").iter().any(|it| it.contains("sched_setscheduler")));

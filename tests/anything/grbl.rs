@@ -1,4 +1,4 @@
-//! A controller that says anything, to a house that does anything.
+//! A controller or a printer that says anything, to a house that does anything.
 //!
 //! The bytes are a script of lines. Of the first one only the first byte counts: it chooses how
 //! the machine is declared. Lines that begin with `@` are what the house does, told by their first
@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Promises: whatever is said and done, nothing panics; what goes out in order is whole lines of
-//! printable characters without realtime ones; nothing goes out while the link is shut; the driver
+//! printable characters (for a GRBL without realtime ones); nothing goes out while the link is shut; the driver
 //! does not ask to be called without end; every program that was begun ends with exactly one
 //! `ProgramDone` or `ProgramLost`; all news can be written down and read again.
 
@@ -22,9 +22,11 @@ use std::time::{Duration, Instant};
 
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::Event;
-use headstock_config::machine::{HoldMeans, Live, Machine, OnError, Port, StopMeans};
-use headstock_drivers::gcode::Reader;
+use headstock_config::machine::{HoldMeans, Live, Machine, OnError, Port, Printer, StopMeans};
+use headstock_drivers::gcode::{Language, Reader};
 use headstock_drivers::grbl::Grbl;
+use headstock_drivers::marlin::Marlin;
+use headstock_drivers::marlin::line::TEXT_MAX;
 use headstock_drivers::{Driver, Outbox, Program};
 
 /// Largest window of unanswered bytes that any controller is believed to have.
@@ -34,11 +36,26 @@ const WAIT_MAX: u64 = 20_000;
 /// What all waits of one script come to at most, so that scripts stay quick.
 const PASSES_MAX: u64 = 120_000;
 
-/// Plays the bytes as a script.
+/// Plays the bytes as a script for a GRBL.
 pub fn grbl(bytes: &[u8]) {
+    play(bytes, |head| Stage::new(Box::new(Grbl::new(&machine(head))), Reader::new(79), b"?!~"));
+}
+
+/// The same script for a Marlin.
+pub fn marlin(bytes: &[u8]) {
+    play(bytes, |head| {
+        let park = (head & 1 == 1).then_some([5.0, 190.0]);
+        let printer = Printer { park, purge_mm: f64::from(head >> 4), ..Printer::default() };
+        let machine = Machine { printer, driver: "marlin".into(), ..machine(head) };
+        let reader = Reader::new(TEXT_MAX).speaking(Language::Print);
+        Stage::new(Box::new(Marlin::new(&machine)), reader, b"")
+    });
+}
+
+fn play(bytes: &[u8], stage: impl FnOnce(u8) -> Stage) {
     let mut lines = bytes.split(|&byte| byte == b'\n');
     let head = lines.next().and_then(|it| it.first()).copied().unwrap_or_default();
-    let mut stage = Stage::new(head);
+    let mut stage = stage(head);
     for line in lines {
         match line.split_first() {
             Some((b'@', act)) => stage.act(act),
@@ -71,7 +88,9 @@ pub(super) fn machine(choice: u8) -> Machine {
 
 /// A driver, a clock and an account of what the driver owes.
 struct Stage {
-    driver: Grbl,
+    driver: Box<dyn Driver>,
+    /// Printable, and yet never to be sent in order.
+    realtime: &'static [u8],
     now: Instant,
     passed: u64,
     out: Outbox,
@@ -83,15 +102,15 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(head: u8) -> Self {
-        let machine = machine(head);
+    fn new(driver: Box<dyn Driver>, reader: Reader, realtime: &'static [u8]) -> Self {
         Self {
-            driver: Grbl::new(&machine),
+            driver,
+            realtime,
             now: Instant::now(),
             passed: 0,
             out: Outbox::default(),
             open: false,
-            reader: Reader::new(79),
+            reader,
             line: 0,
             begun: 0,
             ended: 0,
@@ -182,7 +201,7 @@ impl Stage {
         let (urgent, bytes) = (&self.out.urgent, &self.out.bytes);
         assert!(self.open || urgent.is_empty() && bytes.is_empty(), "sent through a shut link");
         assert!(bytes.is_empty() || bytes.ends_with(b"\n"), "half a line is sent: {bytes:?}");
-        let plain = |byte: &u8| (b' '..=b'~').contains(byte) && !b"?!~".contains(byte);
+        let plain = |byte: &u8| (b' '..=b'~').contains(byte) && !self.realtime.contains(byte);
         assert!(bytes.iter().all(|byte| *byte == b'\n' || plain(byte)), "{bytes:?}");
         assert!(self.driver.unanswered_bytes() <= WINDOW_MAX);
         self.out.urgent.clear();
@@ -201,7 +220,10 @@ impl Stage {
 fn check_live(live: &Live) {
     let positions = [live.machine_position, live.work_position, live.work_offset];
     let axes = positions.into_iter().flatten().flatten();
-    assert!(axes.chain([live.feed, live.spindle]).all(f64::is_finite), "{live:?}");
+    let warmth = live.temperatures.iter().map(|it| it.celsius);
+    let all = axes.chain([live.feed, live.spindle]).chain(warmth).chain(live.percent);
+    assert!(all.into_iter().all(f64::is_finite), "{live:?}");
+    assert!(live.temperatures.len() <= 16, "{live:?}");
 }
 
 fn number(digits: &[u8]) -> u64 {

@@ -12,5 +12,5 @@ mod journal;
 
 pub use config::config;
 pub use gcode::gcode;
-pub use grbl::grbl;
+pub use grbl::{grbl, marlin};
 pub use journal::journal;

@@ -11,6 +11,8 @@ where it is not there, this says so and measures nothing.
     tests/bench/lab.py idle                                                       RSS, idle CPU, start
     tests/bench/lab.py kill [--n 300]                                             SIGKILL in a job
     tests/bench/lab.py faults [--n 1000] [--seed 1] [--keep FOLDER] [--rush]      faults on the wire, short programs
+    tests/bench/lab.py marlin [--runs 3]                                          a print: window and ping-pong, 115200 and 250000 baud
+    tests/bench/lab.py marlin_faults [--n 200] [--seed 1]                         prints on a wire that loses and changes bytes
 Each prints one JSON object per run.
 """
 import argparse, atexit, hashlib, http.client, json, os, random, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time
@@ -96,11 +98,11 @@ def wait_for(condition, seconds=10.0, what=""):
 class House:
     """A daemon with one machine per rig."""
 
-    def __init__(self, folder, rigs, baud=115200, extra=""):
+    def __init__(self, folder, rigs, baud=115200, extra="", driver="grbl"):
         self.folder = Path(folder)
         self.socket = self.folder / "headstock.sock"
         config = self.folder / "headstock.toml"
-        machines = "".join(f'[[machine]]\nid = "{rig.name}"\ndriver = "grbl"\nport = "{rig.host}"\nbaud = {baud}\n' for rig in rigs)
+        machines = "".join(f'[[machine]]\nid = "{rig.name}"\ndriver = "{driver}"\nport = "{rig.host}"\nbaud = {baud}\n' for rig in rigs)
         config.write_text(f'[daemon]\nstate_dir = "{folder}"\nsocket = "{self.socket}"\n[web]\nlisten = "127.0.0.1:0"\n{extra}{machines}')
         self.config = config
         self.started = time.monotonic()
@@ -898,9 +900,150 @@ def faults(args):
         say(daemon_log=log[-3000:])
 
 
+OURS = {"M105", "M114", "M115", "M400", "M410"}
+
+
+def print_lines(path, most=None):
+    """The lines of a print that reach a firmware."""
+    lines = (" ".join(line.split(";")[0].split()) for line in Path(path).read_text().splitlines())
+    return [line for line in lines if line][:most]
+
+
+def delivered(trace):
+    """The lines that came out of the link at the device's end: seconds of the last byte, and the bytes."""
+    line = bytearray()
+    for row in trace.read_text(errors="replace").splitlines():
+        parts = row.split("\t")
+        if len(parts) < 4 or parts[1] != "h>d" or parts[2] != "out":
+            continue
+        for piece in re.findall(r"\\x[0-9a-f]{2}|\\.|.", parts[3], re.S):
+            byte = {"\\n": 10, "\\r": 13, "\\t": 9, "\\\\": 92}.get(piece)
+            byte = byte if byte is not None else int(piece[2:], 16) if piece.startswith("\\x") else ord(piece[-1])
+            if byte in (10, 13):
+                if line:
+                    yield float(parts[0]) / 1e6, bytes(line)
+                line = bytearray()
+            else:
+                line.append(byte)
+
+
+def taken(trace):
+    """What the lab's firmware takes of it, by the rules of line numbers and checksums, and nothing of the driver's.
+
+    A numbered line whose `*` has become a line end is taken by the lab's firmware without a checksum, which a real Marlin
+    refuses ("No Checksum with line number"); it is taken here as well, so that what was carried out is told. One list for each time that the numbers began anew: seconds, bytes on the wire, and the command."""
+    last, runs = 0, [[]]
+    for at, line in delivered(trace):
+        text = line.decode("latin-1").lstrip()
+        if not text.startswith("N"):
+            continue
+        body, star, checksum = text.rpartition("*") if "*" in text else (text, "", "")
+        number = re.match(r"N(-?\d+)", text)
+        renumbers = "M110" in text
+        sum_of = 0
+        for byte in body.encode("latin-1"):
+            sum_of ^= byte
+        told = re.fullmatch(r"\s*(\d+)\s*", checksum)
+        if not number or star and (not told or int(told[1]) != sum_of):
+            continue
+        if renumbers:
+            named = re.search(r"M110 N(-?\d+)", body)
+            last = int(named[1]) if named else int(number[1])
+            runs.append([])
+        elif int(number[1]) == last + 1:
+            last += 1
+            runs[-1].append((at, len(line) + 1, body[len(number[0]):].strip(), bool(star)))
+    return runs
+
+
+def program_of(run):
+    return [it for it in run if it[2] not in OURS]
+
+
+def marlin_run(file, baud, advanced, scale=0):
+    device = ("--flavour", "marlin", *(["--advanced-ok"] if advanced else []))
+    with tempfile.TemporaryDirectory() as folder:
+        rig = Rig(folder, name="printer", baud=baud, scale=scale, device=device, trace=True)
+        house = House(folder, [rig], baud=baud, driver="marlin")
+        try:
+            house.ready("printer")
+            upload = house.json("upload", str(file))
+            cpu0, began = house.usage()[0], time.monotonic()
+            job = house.run(upload["id"], "printer")
+            rss = 0
+            while house.job(job)["state"] in ("running", "held", "queued"):
+                time.sleep(0.5)
+                rss = max(rss, house.usage()[1])
+            state, seconds, cpu = house.job(job)["state"], time.monotonic() - began, house.usage()[0] - cpu0
+        finally:
+            house.close()
+        link, device = rig.close()
+        run = program_of(max(taken(rig.trace), key=len))
+        rate = (len(run) - 1) / (run[-1][0] - run[0][0])
+        # What one line costs: its bytes on the wire, the firmware's own time, and in ping-pong its answer (`ok` and a line end).
+        byte_s, bytes_each = 10 / baud, statistics.mean(it[1] for it in run)
+        wire, work = bytes_each * byte_s, 400e-6 + 8e-6 * (bytes_each - 1)
+        limit = 1 / (max(wire, work) if advanced else wire + work + 3 * byte_s)
+        say(who="headstock", baud=baud, window="ADVANCED_OK" if advanced else "ping-pong", state=state, lines=len(run), same_as_file=[it[2] for it in run] == print_lines(file),
+            lines_per_s=round(rate, 1), limit_lines_per_s=round(limit, 1), share=round(rate / limit, 4), bytes_per_line=round(bytes_each, 2), resends=device["resends"],
+            rx_lost=device["rx_lost"], rx_max_fill=device["rx_max_fill"], cpu_share=round(cpu / seconds, 4), rss_mib=round(rss, 1),
+            answer_to_next_byte_us=link["protocol"]["answer_to_next_byte_us"], lateness_us=link["instrument"]["byte_lateness_us"])
+
+
+def marlin(args):
+    for _ in range(args.runs):
+        for baud in (115200, 250000):
+            for advanced in (True, False):
+                marlin_run(LAB / "gcode" / "print_20k.gcode", baud, advanced)
+
+
+def marlin_faults(args):
+    """Prints of 300 lines, one after the other, on a link that loses one byte in 10,000 and changes another, both ways."""
+    rate, most, rng = 1e-4, 300, random.Random(args.seed)
+    wanted = print_lines(LAB / "gcode" / "print_20k.gcode")
+    # A line that has lost its `*` has lost its checksum; the lab's firmware takes it, a real one asks for it again.
+    tally = {"exact": 0, "exact_but_for_lines_without_checksum": 0, "not": 0}
+    for lane, advanced in enumerate((True, False)):
+        with tempfile.TemporaryDirectory() as folder:
+            device = ("--flavour", "marlin", *(["--advanced-ok"] if advanced else []))
+            rig = Rig(folder, name="printer", baud=250000, scale=0, device=device, trace=True, seed=args.seed * 2 + lane,
+                      faults=(f"drop,rate={rate}", f"flip,rate={rate}"))
+            house = House(folder, [rig], baud=250000, driver="marlin")
+            programs, states = [], []
+            try:
+                house.ready("printer")
+                for number in range(args.n // 2):
+                    at = rng.randrange(len(wanted) - most)
+                    lines = ["G28", *wanted[at:at + most], f"M117 end {number}"]
+                    file = Path(folder) / f"{number}.gcode"
+                    file.write_text("\n".join(lines) + "\n")
+                    programs.append(lines)
+                    job = house.run_when_ready(house.json("upload", str(file))["id"], "printer")
+                    wait_for(lambda: house.job(job)["state"] not in ("running", "held", "queued"), 120, "for a print")
+                    states.append(house.job(job)["state"])
+            finally:
+                house.close()
+            link, device = rig.close()
+            runs = [program_of(run) for run in taken(rig.trace)]
+            unguarded = [{at for at, it in enumerate(run) if not it[3]} for run in runs]
+            runs = [[it[2] for it in run] for run in runs]
+            for number, (program, state) in enumerate(zip(programs, states)):
+                same = lambda run, open_: len(run) == len(program) and all(one == other or at in open_ for at, (one, other) in enumerate(zip(program, run)))
+                found = [run == program for run, open_ in zip(runs, unguarded) if same(run, open_)]
+                kind = "not" if state != "completed" or len(found) != 1 else "exact" if found[0] else "exact_but_for_lines_without_checksum"
+                tally[kind] += 1
+                if kind == "not":
+                    near = max(runs, key=lambda run: len(set(run) & set(program)), default=[])
+                    odd = [(one, other) for one, other in zip(program + [None], near + [None]) if one != other][:2]
+                    say(run=number, advanced=advanced, state=state, lines=len(near), differ=odd)
+            say(window="ADVANCED_OK" if advanced else "ping-pong", runs=len(states), states={it: states.count(it) for it in set(states)}, programs_taken=len(runs),
+                resends=device["resends"], checksum_errors=device["checksum_errors"], lines=device["lines"], faults=link.get("faults"), lateness_us=link["instrument"]["byte_lateness_us"])
+    say(**tally, runs=args.n, rate=rate, seed=args.seed)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["stream", "unlimited", "holds", "eight", "idle", "kill", "faults"])
+    parser.add_argument("what", choices=["stream", "unlimited", "holds", "eight", "idle", "kill", "faults", "marlin", "marlin_faults"])
     parser.add_argument("--file", default="cnc_surface_20k.nc")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--runs", type=int, default=3)
@@ -915,7 +1058,7 @@ def main():
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--rush", action="store_true")
     args = parser.parse_args()
-    args.n = args.n or {"holds": 2000, "kill": 300, "faults": 1000}.get(args.what)
+    args.n = args.n or {"holds": 2000, "kill": 300, "faults": 1000, "marlin_faults": 200}.get(args.what)
     if not (LAB / "serial_link" / "Cargo.toml").exists():
         sys.exit(f"the lab is not at {LAB}: nothing was measured (set HEADSTOCK_LAB)")
     if not LINK.exists():

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use headstock_config::command::{Command, Stop};
+use headstock_config::event::Event;
 use headstock_config::job::JobState;
-use headstock_config::machine::Live;
-use headstock_drivers::marlin::sim::{self, Options, Sim};
+use headstock_config::ledger::Fact;
+use headstock_config::machine::{Live, Mode};
+use headstock_drivers::marlin::sim::{self, Fault, Options, Sim, What};
 
 use super::start::Open;
 
@@ -84,5 +87,231 @@ async fn every_line_of_a_print_is_carried_out_once_and_in_order() {
     assert_eq!(carried_out(&printer.sim), expected(&program));
     assert_eq!(job.lines_acked, expected(&program).len() as u64);
     assert_eq!(printer.sim.counters().overflowed, 0);
+    open.house.close().await;
+}
+
+/// What of this was told in the book.
+async fn messages(open: &Open) -> Vec<String> {
+    let book = open.book().await.into_iter();
+    book.filter_map(|entry| match entry.fact {
+        Fact::Machine { said: Event::Message { text }, .. } => Some(text),
+        _ => None,
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_printer_that_is_met_is_only_asked_and_heat_from_before_is_told() {
+    let options = Options { warm: [180.0, 60.0], targets: [200.0, 60.0], ..Options::default() };
+    let printer = Printer::new(options);
+    let open = printer.house("").await;
+
+    let asked = printer.sim.counters().text;
+    let questions = ["M110 N0", "M115", "M105", "M114", "M155 S2", "M154 S2", "M876 P1"];
+    assert!(asked.iter().all(|line| questions.contains(&line.as_str())), "{asked:?}");
+    assert_eq!(printer.sim.counters().targets, [200.0, 60.0], "nothing was switched");
+    open.upload("G28\n").await;
+    let told = messages(&open).await;
+    assert!(told.iter().any(|text| text.contains("hot or on from before")), "{told:?}");
+    let it = open.desk().one_equipment("printer").unwrap();
+    assert_eq!(it.controller.unwrap().dialect, "Marlin");
+    assert!(!it.live.stop_waits);
+    open.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_firmware_without_emergency_parser_is_shown_as_one_whose_stop_waits() {
+    let printer = Printer::new(Options { emergency_parser: false, ..Options::default() });
+    let open = printer.house("").await;
+
+    assert!(open.desk().one_equipment("printer").unwrap().live.stop_waits);
+    open.upload("G28\n").await;
+    let told = messages(&open).await;
+    assert!(told.iter().any(|text| text.contains("relay")), "{told:?}");
+    open.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_parks_and_a_resume_goes_on_as_if_nothing_had_been() {
+    let printer = Printer::fast();
+    let keys = "printer = { park = [5, 190], lift_mm = 10, retract_mm = 2, purge_mm = 3 }\n";
+    let open = printer.house(keys).await;
+    let program = tower(400);
+    let job = open.start(&program).await;
+    until(&open, |live| live.layer.is_some() && live.progress.is_some_and(|it| 60 < it.line)).await;
+
+    open.desk().tell(&open.ada, "printer", Command::Hold).await.unwrap();
+    open.until(&job, |state| state == JobState::Held).await;
+    let parked = printer.sim.counters();
+    assert_eq!(parked.position[..2], [5.0, 190.0]);
+    assert_eq!(parked.targets, [200.0, 60.0], "a hold leaves heaters as they are");
+    open.desk().tell(&open.ada, "printer", Command::Resume).await.unwrap();
+    let job = open.until(&job, JobState::over).await;
+
+    assert_eq!(job.state, JobState::Completed, "{job:?}");
+    let got = carried_out(&printer.sim);
+    let wanted = expected(&program);
+    let mut wanted = wanted.iter().peekable();
+    let odd: Vec<&String> = got.iter().filter(|line| wanted.next_if_eq(line).is_none()).collect();
+    assert_eq!(wanted.next(), None, "every line, in order; and beside them {odd:?}");
+    assert!(odd.iter().any(|line| line.starts_with("G92 E")), "{odd:?}");
+    let park = odd.iter().position(|line| line.starts_with("G1 X5.000 Y190.000")).unwrap();
+    let purge = odd.iter().position(|line| line.starts_with("G1 E5.000")).unwrap();
+    assert!(park < purge, "{odd:?}");
+    open.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_print_leaves_heaters_and_motors_off_and_says_that_position_is_lost() {
+    for emergency_parser in [true, false] {
+        let printer =
+            Printer::new(Options { time_scale: 100.0, emergency_parser, ..Options::default() });
+        let open = printer.house("").await;
+        let job = open.start(&tower(5000)).await;
+        until(&open, |live| live.progress.is_some_and(|it| 60 < it.line)).await;
+
+        open.desk().cancel_job(&open.ada, &job).await.unwrap();
+        let job = open.until(&job, JobState::over).await;
+
+        assert_eq!(job.state, JobState::Cancelled);
+        open.mode(Mode::Idle).await;
+        let seen = printer.sim.counters();
+        assert_eq!((seen.targets, seen.motors), ([0.0; 2], false));
+        assert!(1 < seen.quick_stops);
+        let live = open.desk().one_equipment("printer").unwrap().live;
+        assert!(live.position_doubt.is_some() && live.homed == Some(false), "{live:?}");
+        open.house.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abort_halts_the_firmware_in_the_middle_of_heating() {
+    let printer = Printer::new(Options::default());
+    let open = printer.house("").await;
+    let job = open.start(&tower(10)).await;
+    until(&open, |live| live.temperatures.iter().any(|it| it.target == Some(60.0))).await;
+
+    let report = open.desk().stop(&open.ada, "printer", Stop::Abort).await.unwrap();
+
+    assert!(report.confirmed, "{report:?}");
+    assert_eq!(report.state, Mode::Alarm);
+    assert_eq!(open.until(&job, JobState::over).await.state, JobState::Cancelled);
+    assert_eq!((printer.sim.counters().kills, printer.sim.counters().targets), (1, [0.0; 2]));
+    let refused = open.desk().tell(&open.ada, "printer", Command::Home { axes: None }).await;
+    assert!(refused.is_err());
+    printer.sim.fault(Fault::now(What::Reset));
+    open.mode(Mode::Idle).await;
+    open.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heater_that_falls_off_interrupts_the_job_and_alarms() {
+    let printer = Printer::fast();
+    let open = printer.house("").await;
+    let job = open.start(&tower(5000)).await;
+    until(&open, |live| live.progress.is_some_and(|it| 60 < it.line)).await;
+
+    printer.sim.fault(Fault::now(What::Runaway));
+
+    let job = open.until(&job, |state| !state.active()).await;
+    assert_eq!(job.state, JobState::Interrupted, "{job:?}");
+    let it = open.desk().one_equipment("printer").unwrap();
+    assert_eq!(it.state, Mode::Alarm);
+    assert!(it.alarm.unwrap().means.contains("Thermal Runaway"));
+    open.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_firmware_that_restarts_by_itself_interrupts_the_job_and_nothing_goes_on() {
+    let printer = Printer::fast();
+    let open = printer.house("").await;
+    let job = open.start(&tower(5000)).await;
+    until(&open, |live| live.progress.is_some_and(|it| 60 < it.line)).await;
+
+    printer.sim.fault(Fault::now(What::Reset));
+
+    let job = open.until(&job, |state| !state.active()).await;
+    assert_eq!(job.state, JobState::Interrupted, "{job:?}");
+    assert!(!job.interruption.unwrap().position_kept);
+    open.mode(Mode::Idle).await;
+    assert_eq!(printer.sim.counters().targets, [0.0; 2], "nothing heats by itself");
+    assert_eq!(open.desk().one_equipment("printer").unwrap().locked_by, Some(job.id));
+    open.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_of_filament_holds_the_print_until_a_person_resumes() {
+    let printer = Printer::fast();
+    let open = printer.house("").await;
+    let job = open.start(&tower(600)).await;
+    until(&open, |live| live.progress.is_some_and(|it| 60 < it.line)).await;
+
+    printer.sim.fault(Fault::now(What::Runout));
+    let held = open.until(&job, |state| state == JobState::Held).await;
+    assert!(held.reason.unwrap().contains("out of filament"));
+    open.mode(Mode::Held).await;
+
+    open.desk().tell(&open.ada, "printer", Command::Resume).await.unwrap();
+    assert_eq!(open.until(&job, JobState::over).await.state, JobState::Completed);
+    open.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prompt_of_the_firmware_is_shown_and_answered() {
+    let printer = Printer::fast();
+    let open = printer.house("").await;
+    let program = tower(40).replace(";LAYER:1\n", "M0 change the reel\n");
+    let job = open.start(&program).await;
+
+    let asking = until(&open, |live| live.mode == Mode::Held).await;
+    assert_eq!(asking.asks.as_deref(), Some("change the reel: 0 = Continue"));
+    let wrong = Command::Answer { choice: 3 };
+    assert!(open.desk().tell(&open.ada, "printer", wrong).await.is_err());
+    open.desk().tell(&open.ada, "printer", Command::Answer { choice: 0 }).await.unwrap();
+
+    assert_eq!(open.until(&job, JobState::over).await.state, JobState::Completed);
+    open.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heaters_fans_filament_and_motors_are_moved_by_hand() {
+    let printer = Printer::new(Options { time_scale: 50.0, ..Options::default() });
+    let open = printer.house("").await;
+    let tell = |command| open.desk().tell(&open.ada, "printer", command);
+
+    let cold = tell(Command::Extrude { mm: 5.0, feed: 200.0 }).await.unwrap_err();
+    assert!(cold.to_string().contains("°C"), "{cold}");
+    let hot = Command::Preheat { heater: "hotend".into(), celsius: 400.0 };
+    assert!(tell(hot).await.is_err(), "hotter than it bears");
+    tell(Command::Preheat { heater: "hotend".into(), celsius: 210.0 }).await.unwrap();
+    tell(Command::Preheat { heater: "bed".into(), celsius: 60.0 }).await.unwrap();
+    tell(Command::Fan { percent: 50.0 }).await.unwrap();
+    until(&open, |live| live.temperatures.first().is_some_and(|it| 205.0 < it.celsius)).await;
+    tell(Command::Extrude { mm: 5.0, feed: 300.0 }).await.unwrap();
+    let by = [Some(10.0), None, Some(5.0)];
+    tell(Command::Jog { by, feed: 3000.0, absolute: false }).await.unwrap();
+    until(&open, |live| live.work_position.is_some_and(|at| at[0] == 10.0 && at[2] == 5.0)).await;
+    open.mode(Mode::Idle).await;
+    tell(Command::Motors { on: false }).await.unwrap();
+    until(&open, |live| live.position_doubt.is_some() && live.mode == Mode::Idle).await;
+
+    let seen = printer.sim.counters();
+    assert_eq!((seen.targets, seen.fan, seen.motors), ([210.0, 60.0], 128.0, false));
+    assert_eq!(seen.cold, 0);
+    open.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pulled_cable_interrupts_a_print() {
+    let printer = Printer::fast();
+    let open = printer.house("").await;
+    let job = open.start(&tower(5000)).await;
+    until(&open, |live| live.progress.is_some_and(|it| 60 < it.line)).await;
+
+    let fault = Fault::now(What::Unplug).lasting(Duration::from_millis(300));
+    printer.sim.fault(fault);
+
+    assert_eq!(open.until(&job, |state| !state.active()).await.state, JobState::Interrupted);
+    open.mode(Mode::Idle).await;
     open.house.close().await;
 }

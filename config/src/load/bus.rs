@@ -94,6 +94,7 @@ fn modbus(table: &Section<'_>, port: Option<&Port>, findings: &mut Findings) -> 
         Some(profile) => shipped(profile.name, profile.text),
         None => (Bus::default(), Vec::new()),
     };
+    bus.profile = profile.map(|it| it.name);
     tuned(table, &mut bus, findings);
     if table.has("parity") {
         bus.parity = table.word("parity", &PARITY, findings).unwrap_or_default();
@@ -103,7 +104,8 @@ fn modbus(table: &Section<'_>, port: Option<&Port>, findings: &mut Findings) -> 
     if let Some(unit) = table.whole("unit", 0..=255, "the device's number on its bus", findings) {
         bus.unit = u8::try_from(unit).unwrap_or(1);
     }
-    if matches!(port, Some(Port::Tcp(..))) && table.entry("baud").is_none() && table.has("baud") {
+    let network = matches!(port, Some(Port::Tcp(..))) && table.has("baud");
+    if network && table.entry("baud").is_none() && bus.framing == Framing::Standard {
         bus.framing = Framing::RtuOverTcp;
     }
     bus.watchdog = watchdog(table, findings).or(bus.watchdog);

@@ -4,7 +4,7 @@
 mod alarm;
 mod condition;
 mod crossed;
-mod known;
+pub(super) mod known;
 mod table;
 
 use toml::Spanned;

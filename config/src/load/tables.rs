@@ -12,7 +12,7 @@ use crate::places::SOCKET_PATH_MAX;
 use crate::settings::{Alarms, Daemon, Journal, People, Points, Sim, Web};
 
 /// Every table there is but `[[machine]]`, with its keys.
-pub(super) const TABLES: [(&str, &[&str]); 7] = [
+pub(super) const TABLES: [(&str, &[&str]); 8] = [
     ("daemon", &["state_dir", "socket", "socket_group"]),
     ("web", &["listen", "allow_network", "max_upload_bytes"]),
     ("journal", &["disk_reserve_bytes"]),
@@ -20,6 +20,7 @@ pub(super) const TABLES: [(&str, &[&str]); 7] = [
     ("sim", &["time_scale"]),
     ("people", &["admins", "maintainers", "operators"]),
     ("alarms", &["offline_s", "cpu_hot_c"]),
+    ("modbus_server", super::modbus_server::KEYS),
 ];
 
 /// Where a key that stands in the wrong table belongs, for a hint. `path`: where it stands.
@@ -69,7 +70,7 @@ const NETWORK: &str = "the door speaks plain HTTP, so anybody on the way can rea
     tokens that move machines: put a TLS proxy or a tunnel in front of it, or set \
     `allow_network = true` where the network itself is trusted";
 
-fn address(value: &DeValue<'_>) -> Read<SocketAddr> {
+pub(super) fn address(value: &DeValue<'_>) -> Read<SocketAddr> {
     let said = value.as_str().ok_or(Wrong::Kind(Wanted::Text))?;
     said.parse().map_err(|_| {
         let local = said.strip_prefix("localhost").map(|port| format!("127.0.0.1{port}"));

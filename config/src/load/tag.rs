@@ -189,7 +189,12 @@ fn tag(table: &Section<'_>, reads: Reads, findings: &mut Findings) -> Tag {
 }
 
 /// Whether people may write the tag; what a stop writes to it can be written too.
-fn writes(table: &Section<'_>, can: bool, why: &'static str, findings: &mut Findings) -> bool {
+pub(super) fn writes(
+    table: &Section<'_>,
+    can: bool,
+    why: &'static str,
+    findings: &mut Findings,
+) -> bool {
     let write = table.flag("write", findings).unwrap_or(false);
     for key in ["write", "hold", "stop", "safe"] {
         if table.entry(key).is_some() && !can && (key != "write" || write) {
@@ -229,7 +234,7 @@ const KINDS: [(&str, Kind); 8] = [
 const ORDERS: [(&str, Order); 4] =
     [("ABCD", Order::Abcd), ("CDAB", Order::Cdab), ("BADC", Order::Badc), ("DCBA", Order::Dcba)];
 
-fn register(table: &Section<'_>, findings: &mut Findings) -> Option<Register> {
+pub(super) fn register(table: &Section<'_>, findings: &mut Findings) -> Option<Register> {
     table.missing("area", "\"coil\", \"discrete\", \"holding\" or \"input\"", findings);
     table.missing("address", ADDRESS, findings);
     let area = table.word("area", &AREAS, findings);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use headstock_config::alarm::{Alarm, Priority, Texts};
 use headstock_config::machine::Machine;
+use headstock_config::point::Value;
 use headstock_config::rule::{Compare, Interlock, Unknown};
 use headstock_config::settings::Settings;
 use headstock_config::tag::Role;
@@ -85,6 +86,7 @@ pub type Definitions = BTreeMap<String, Definition>;
 /// The alarms of a workshop as it is declared.
 pub fn of(settings: &Settings) -> Definitions {
     let mut all = house(settings);
+    all.extend(of_box(settings));
     for machine in &settings.machines {
         all.extend(of_machine(machine));
     }
@@ -199,24 +201,6 @@ fn house(settings: &Settings) -> Definitions {
             ),
         ),
         (
-            TEMPERATURE,
-            Priority::Low,
-            texts(
-                "the box stands in the sun, its vents are full of dust, or its fan has stopped",
-                "the processor slows itself down; above 85 °C machines may be fed too slowly",
-                "clean and air the box",
-            ),
-        ),
-        (
-            UNDERVOLTAGE,
-            Priority::High,
-            texts(
-                "a supply or a cable that is too weak for the box and what is plugged into it",
-                "adapters drop out and the card may lose data",
-                "use the supply that the board asks for, and a hub with a supply of its own",
-            ),
-        ),
-        (
             FLOOD,
             Priority::Low,
             texts(
@@ -244,14 +228,37 @@ fn house(settings: &Settings) -> Definitions {
         ));
     }
     let define = |(id, priority, texts): (&str, Priority, Texts)| {
-        let delay = matches!(id, TEMPERATURE | UNDERVOLTAGE).then_some(Duration::from_secs(10));
-        let definition = Definition {
-            texts,
-            delay_on: delay.unwrap_or_default(),
-            delay_off: delay.unwrap_or_default(),
-            ..plain("house", priority, Source::House)
-        };
-        (id.to_owned(), definition)
+        (id.to_owned(), Definition { texts, ..plain("house", priority, Source::House) })
     };
     rows.into_iter().map(define).collect()
+}
+
+/// What the box says about itself by points of the house.
+fn of_box(settings: &Settings) -> [(String, Definition); 2] {
+    let limit = |point: &str, compare, hysteresis| {
+        let point = format!("house.{point}");
+        Source::Point(Limit { point, compare, hysteresis, if_unknown: None })
+    };
+    let hot = Compare::Above(settings.alarms.cpu_hot_c);
+    let hot = limit("cpu_temperature", hot, 5.0);
+    let weak = limit("undervoltage", Compare::Equals(Value::Flag(true)), 0.0);
+    let delayed = |id: &str, priority, texts, source| {
+        let delay = Duration::from_secs(10);
+        let plain = plain("house", priority, source);
+        (id.to_owned(), Definition { texts, delay_on: delay, delay_off: delay, ..plain })
+    };
+    let hot_texts = texts(
+        "the box stands in the sun, its vents are full of dust, or its fan has stopped",
+        "the processor slows itself down; above 85 °C machines may be fed too slowly",
+        "clean and air the box",
+    );
+    let weak_texts = texts(
+        "a supply or a cable that is too weak for the box and what is plugged into it",
+        "adapters drop out and the card may lose data",
+        "use the supply that the board asks for, and a hub with a supply of its own",
+    );
+    [
+        delayed(TEMPERATURE, Priority::Low, hot_texts, hot),
+        delayed(UNDERVOLTAGE, Priority::High, weak_texts, weak),
+    ]
 }

@@ -13,7 +13,9 @@
 mod cell;
 pub mod definition;
 pub mod engine;
+mod keeper;
 #[cfg(test)]
 mod tests;
 
 pub use self::cell::Seen;
+pub use self::keeper::Keeper;

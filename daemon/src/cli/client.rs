@@ -72,6 +72,15 @@ impl Client {
         self.ask(Method::POST, path, Some(body))
     }
 
+    /// `PUT` with a JSON body.
+    pub(super) fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Trouble> {
+        self.ask(Method::PUT, path, Some(body))
+    }
+
     /// `DELETE`.
     pub(super) fn delete(&self, path: &str) -> Result<(), Trouble> {
         self.ask(Method::DELETE, path, None::<&()>)

@@ -1,4 +1,4 @@
-//! The configuration: checking it, and showing an example of one.
+//! The configuration: checking it, showing an example of one, and the profiles that it may name.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +6,7 @@ use headstock_config::explain::Explain;
 use headstock_config::load::{self, Problem};
 use headstock_config::machine::Machine;
 use headstock_config::places::{NoPlace, Places, Surroundings};
+use headstock_config::profile::{self, Card, PROFILES, Profile};
 use headstock_config::settings::Settings;
 use headstock_drivers::registry;
 use headstock_tui::table::table;
@@ -30,7 +31,51 @@ pub(super) fn config(what: &ConfigVerb, file: Option<&Path>, json: bool) -> Resu
             }
             Ok(Exit::Done)
         }
+        ConfigVerb::Profiles { name: None } => {
+            let cards: Vec<Card> = PROFILES.iter().map(Profile::card).collect();
+            if json {
+                say::json(&cards);
+            } else {
+                say::text(&shelf(&cards));
+            }
+            Ok(Exit::Done)
+        }
+        ConfigVerb::Profiles { name: Some(name) } => {
+            let profile = profile::find(name).ok_or_else(|| no_profile(name))?;
+            if json {
+                say::json(&Shown { card: profile.card(), text: profile.text });
+            } else {
+                say::text(profile.text);
+            }
+            Ok(Exit::Done)
+        }
     }
+}
+
+/// `config profiles NAME --json`.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    card: Card,
+    text: &'static str,
+}
+
+fn shelf(cards: &[Card]) -> String {
+    let row = |it: &Card| {
+        [it.name.to_owned(), it.about.clone(), it.confidence.clone(), it.source.clone()]
+    };
+    let rows: Vec<_> = cards.iter().map(row).collect();
+    table(["PROFILE", "DEVICE", "CONFIDENCE", "SOURCE"], &rows)
+}
+
+fn no_profile(name: &str) -> Trouble {
+    Trouble::new(
+        Exit::WrongWords,
+        "config.profile.unknown",
+        format!("there is no profile `{name}`"),
+        "nothing is shown",
+        "`headstock config profiles` lists those that ship with this program",
+    )
 }
 
 /// `config show-example --json`.

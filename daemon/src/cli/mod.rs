@@ -12,6 +12,7 @@
 pub mod args;
 pub mod exit;
 
+mod alarms;
 mod client;
 mod config;
 mod demo;
@@ -22,6 +23,8 @@ mod files;
 mod jobs;
 mod journal;
 mod machines;
+mod points;
+mod pretend;
 mod say;
 mod service;
 mod signals;
@@ -31,6 +34,7 @@ mod tokens;
 mod traces;
 mod trouble;
 mod watch;
+mod worlds;
 
 use std::process::ExitCode;
 
@@ -70,11 +74,17 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Daemon(words) => service::daemon(words, &common),
         Verb::Status => status(&call()?),
         Verb::Machines { machine } => machines::list(&call()?, machine.as_deref()),
+        Verb::Points { prefix, watch } => points::list(&call()?, &prefix, watch),
+        Verb::Point(words) => points::point(&call()?, words),
         Verb::Upload { file, name } => files::upload(&call()?, &file, name.as_deref()),
         Verb::Files { what } => files::files(&call()?, what.unwrap_or_default()),
         Verb::Job { what } => jobs::job(&call()?, what),
         Verb::Stop { machine, all: _ } => machines::stop(&call()?, machine.as_deref()),
         Verb::Events(wanted) => events::events(&call()?, &wanted),
+        Verb::Alarms { all } => alarms::list(&call()?, all),
+        Verb::Alarm { what } => alarms::alarm(&call()?, what),
+        Verb::Rules => alarms::rules(&call()?),
+        Verb::Clear { machine } => alarms::clear(&call()?, machine),
         Verb::Token { what } => tokens::token(&call()?, what),
         Verb::Config { what } => config::config(&what, common.config.as_deref(), common.json),
         Verb::Discover(words) => discover::discover(words, &common),

@@ -27,6 +27,11 @@ impl Desk {
         views(&self.ledger().state(), &self.inner.alarms, all, failed)
     }
 
+    /// Every alarm that this house can raise.
+    pub fn alarm_definitions(&self) -> &Definitions {
+        &self.inner.alarms
+    }
+
     /// One alarm.
     pub fn one_alarm(&self, id: &str) -> Result<AlarmView, Refused> {
         let found = self.alarms(true).into_iter().find(|it| it.id == id);
@@ -84,15 +89,17 @@ impl Desk {
     /// Resets an alarm that latches, after it is over. An interlock is free again with it.
     pub async fn reset_alarm(&self, who: &Person, id: &str) -> Result<AlarmView, Refused> {
         let request = Request::ResetAlarm { alarm: id.to_owned() };
-        self.about_alarm(who, request, id, |_, standing| {
+        let reset = self.about_alarm(who, request, id, |_, standing| {
             let why = match (standing.active, standing.unacknowledged) {
                 (true, _) => "its condition is still there",
                 (_, true) => "it has not been acknowledged",
                 _ => return Ok(AlarmEvent::Reset { by: who.name.clone() }),
             };
             Err(Refused::Alarm { alarm: id.to_owned(), why: why.to_owned() })
-        })
-        .await
+        });
+        let view = reset.await?;
+        self.inner.rules.reset(id);
+        Ok(view)
     }
 
     /// Takes an alarm out of use, or puts it back.

@@ -61,6 +61,7 @@ impl Desk {
         let request = Request::StartJob { machine: machine.clone(), file, dry_run };
         self.book(who, request, async {
             let file = self.file(&file_id)?;
+            self.runs_programs(&machine)?;
             let found = self.analysed_for(&machine, &file).await?;
             let _one_at_a_time = self.inner.one_at_a_time.lock().await;
             // It may have been removed meanwhile.
@@ -69,6 +70,7 @@ impl Desk {
             self.not_locked_at_all(&machine)?;
             let waits = self.active_job(&machine).is_some();
             if !waits {
+                self.may_start(&machine, dry_run)?;
                 self.fit_to_run(&machine, &found).await?;
             }
             let order = Order {
@@ -132,6 +134,7 @@ impl Desk {
         if let Some(other) = self.active_job(&job.machine) {
             return Err(crate::machine::Error::AtWork(other).into());
         }
+        self.may_start(&job.machine, job.dry_run)?;
         let file = self.file(&job.file)?;
         self.fit_to_run(&job.machine, &self.analysed_for(&job.machine, &file).await?).await?;
         let continuation = self.preamble_of(&job, &file).await?;
@@ -187,6 +190,14 @@ impl Desk {
         fresh.retain(|id| self.job(id).is_ok_and(|job| job.state == JobState::Queued));
         fresh.insert(id.clone());
         Ok(id)
+    }
+
+    /// Devices on buses take values, not programs.
+    fn runs_programs(&self, machine: &str) -> Result<(), Refused> {
+        match self.machine(machine)?.bus() {
+            Some(_) => Err(Refused::NoPrograms(machine.to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// Stops that a machine has been asked for; what is asked for now must not come after the next.
@@ -369,6 +380,7 @@ impl Desk {
         let file = self.file(&job.file)?;
         self.room_for_work()?;
         let found = self.analysed_for(&job.machine, &file).await?;
+        self.may_start(&job.machine, job.dry_run)?;
         self.fit_to_run(&job.machine, &found).await?;
         let order = Order {
             machine: &job.machine,

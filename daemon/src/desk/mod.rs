@@ -7,6 +7,7 @@
 //! written down, without anybody waiting for that.
 
 mod alarms;
+mod buses;
 mod discover;
 mod files;
 mod jobs;
@@ -16,6 +17,7 @@ mod points;
 mod refused;
 mod repeats;
 mod resume;
+mod rules;
 mod stops;
 #[cfg(test)]
 mod tests;
@@ -42,6 +44,7 @@ use crate::histogram::Histogram;
 use crate::ledger;
 use crate::machine;
 use crate::points::Points;
+use crate::rules::{Asker, Rules};
 
 /// Bytes of each text that are kept of a request that is refused.
 const CLIP: usize = 200;
@@ -61,6 +64,8 @@ struct Inner {
     points: Points,
     /// Every alarm that this house can raise.
     alarms: Definitions,
+    /// What refuses, stops and follows.
+    rules: Rules,
     /// What looks at the book before it writes is done one at a time, so that two requests cannot
     /// both find a machine free, a name unused or a file not needed.
     one_at_a_time: tokio::sync::Mutex<()>,
@@ -84,16 +89,17 @@ impl Desk {
         files: Files,
         points: Points,
     ) -> Self {
-        Self::with_alarms(ledger, machines, files, points, Definitions::default())
+        Self::with_rules(ledger, machines, files, points, Definitions::default(), Rules::default())
     }
 
-    /// The same, in a house that has alarms.
-    pub fn with_alarms(
+    /// The same, in a house that has alarms and rules.
+    pub fn with_rules(
         ledger: ledger::Handle,
         machines: BTreeMap<String, machine::Handle>,
         files: Files,
         points: Points,
         alarms: Definitions,
+        rules: Rules,
     ) -> Self {
         let one_at_a_time = tokio::sync::Mutex::new(());
         let inner = Inner {
@@ -102,6 +108,7 @@ impl Desk {
             files,
             points,
             alarms,
+            rules,
             one_at_a_time,
             fresh: Mutex::default(),
             stop_times: Histogram::default(),
@@ -141,6 +148,17 @@ impl Desk {
     /// Tells one machine something. Answers when the machine took it, which may be long before
     /// it has been carried out.
     pub async fn tell(&self, who: &Person, id: &str, command: Command) -> Result<(), Refused> {
+        self.tell_as(who, Asker::Person, id, command).await
+    }
+
+    /// The same, by a person or a rule.
+    pub(crate) async fn tell_as(
+        &self,
+        who: &Person,
+        asker: Asker,
+        id: &str,
+        command: Command,
+    ) -> Result<(), Refused> {
         let stop = command.as_stop();
         let request = Request::Tell { machine: id.to_owned(), command: command.clone() };
         let machine = self.machine_for(who, &request, id)?;
@@ -159,7 +177,12 @@ impl Desk {
         }
         self.book(who, request, async {
             self.not_locked(id, &command)?;
-            Ok(machine.tell(command, &who.name, stops).await?)
+            let by_person = asker == Asker::Person;
+            machine.tell_as(asker, command.clone(), &who.name, stops).await?;
+            if by_person {
+                self.inner.rules.told(id, &command, &who.name);
+            }
+            Ok(())
         })
         .await
     }

@@ -14,6 +14,9 @@ pub enum Refused {
     /// No such machine in the configuration.
     #[error("no machine is called `{0}`")]
     UnknownMachine(String),
+    /// It is a device that takes values.
+    #[error("machine `{0}` runs no programs")]
+    NoPrograms(String),
     /// No such job.
     #[error("there is no job `{0}`")]
     UnknownJob(String),
@@ -157,7 +160,7 @@ impl Refused {
             | Self::UnknownAlarm(_)
             | Self::UnknownToken(_) => Kind::Unknown,
             Self::Forbidden { .. } => Kind::Forbidden,
-            Self::Words(_) | Self::ReadOnly(_) => Kind::Wrong,
+            Self::Words(_) | Self::NoPrograms(_) | Self::ReadOnly(_) => Kind::Wrong,
             Self::File(files::Error::TooBig(_)) | Self::Unrecorded(ledger::Error::TooLong(_)) => {
                 Kind::TooBig
             }
@@ -200,6 +203,7 @@ impl Explain for Refused {
     fn code(&self) -> &'static str {
         match self {
             Self::UnknownMachine(_) => "desk.unknown_machine",
+            Self::NoPrograms(_) => "desk.no_programs",
             Self::UnknownJob(_) => "desk.unknown_job",
             Self::UnknownFile(_) => "desk.unknown_file",
             Self::UnknownToken(_) => "desk.unknown_token",
@@ -243,6 +247,7 @@ impl Explain for Refused {
     fn remedy(&self) -> String {
         match self {
             Self::UnknownMachine(_) => "`headstock machines` lists them".into(),
+            Self::NoPrograms(_) => "name a machine that moves: `headstock machines`".into(),
             Self::UnknownJob(_) => "`headstock job list` lists them".into(),
             Self::UnknownFile(_) => "`headstock files` lists them".into(),
             Self::UnknownToken(_) => "`headstock token list` lists them".into(),

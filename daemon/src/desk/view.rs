@@ -5,7 +5,7 @@ use std::sync::Arc;
 use headstock_config::api::{AlarmView, Equipment, JobView};
 use headstock_config::job::{Job, JobState};
 use headstock_config::ledger::{Entry, State, job_number};
-use headstock_config::machine::{Controller, Live, Setting};
+use headstock_config::machine::{Controller, Live, Mode, Setting};
 use tokio::sync::broadcast::Receiver;
 
 use super::alarms::views;
@@ -102,6 +102,11 @@ impl Desk {
                 alarms: views(state, &self.inner.alarms, false, failed),
             }
         })
+    }
+
+    /// What each machine is doing.
+    pub fn modes(&self) -> impl Iterator<Item = (String, Mode)> + '_ {
+        self.inner.machines.iter().map(|(id, machine)| (id.clone(), machine.live().mode))
     }
 
     /// To be told when a machine says something else.

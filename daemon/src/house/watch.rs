@@ -7,6 +7,7 @@ use std::time::Duration;
 use headstock_config::job::{JobEvent, JobState};
 use headstock_config::ledger::{Entry, Fact};
 use headstock_config::machine::Live;
+use headstock_config::settings::Settings;
 use headstock_systemd::watchdog_interval;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch::Receiver;
@@ -14,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::alarms::Keeper;
 use crate::desk::Desk;
 use crate::ledger::Health;
 use crate::points::live::Bridge;
@@ -45,6 +47,20 @@ pub(super) fn spawn(tasks: &mut JoinSet<&'static str>, desk: &Desk, closing: &Ca
     tasks.spawn(async move {
         closing_d.run_until_cancelled(points.grow_old()).await;
         "the ager of the points"
+    });
+}
+
+/// Puts the keeper of alarms into the set of tasks.
+pub(super) fn keep_alarms(
+    tasks: &mut JoinSet<&'static str>,
+    desk: &Desk,
+    settings: &Settings,
+    closing: &CancellationToken,
+) {
+    let (keeper, closing) = (Keeper::new(desk, settings.alarms.clone()), closing.clone());
+    tasks.spawn(async move {
+        closing.run_until_cancelled(keeper.keep()).await;
+        "the keeper of alarms"
     });
 }
 

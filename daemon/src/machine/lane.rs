@@ -4,20 +4,18 @@
 //!  Entrance --put--> [ the strongest, and all who asked ] --next--> Exit
 //! ```
 //!
+//! The machines of a bus have a lane each; their task waits at all of them at once.
+//!
 //! Invariants: no stop finds the lane full, and a weaker one never displaces a stronger; every
 //! stop is counted before anybody is told of it, so that what was asked for before it can be told
 //! from what was asked for after.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use headstock_config::command::Stop;
 use tokio::sync::{Notify, oneshot};
 
-use super::Error;
-
-/// What came of a stop: when its byte was handed to the port.
-type Sent = Result<Instant, Error>;
+use super::{Error, Sent};
 
 /// Where stops go in. Cheap to clone.
 #[derive(Clone)]
@@ -29,7 +27,8 @@ pub(super) struct Exit(Arc<Lane>);
 #[derive(Default)]
 struct Lane {
     inside: Mutex<Inside>,
-    came: Notify,
+    /// Rung for every stop, in this lane and in those that share its task.
+    came: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -56,6 +55,30 @@ pub(super) struct StopNow {
 pub(super) fn lane() -> (Entrance, Exit) {
     let lane = Arc::new(Lane::default());
     (Entrance(lane.clone()), Exit(lane))
+}
+
+/// So many lanes that lead to one task.
+pub(super) fn lanes(count: usize) -> (Vec<Entrance>, Vec<Exit>) {
+    let came = Arc::new(Notify::new());
+    let lane = || Arc::new(Lane { came: came.clone(), ..Lane::default() });
+    let lanes: Vec<Arc<Lane>> = (0..count).map(|_| lane()).collect();
+    (lanes.iter().cloned().map(Entrance).collect(), lanes.into_iter().map(Exit).collect())
+}
+
+/// The next stop in any of these lanes, which belong together, and in which. Safe to drop while
+/// it waits.
+pub(super) async fn next_of(exits: &mut [Exit]) -> (usize, StopNow) {
+    loop {
+        for (index, exit) in exits.iter_mut().enumerate() {
+            if let Some(stop) = exit.take() {
+                return (index, stop);
+            }
+        }
+        match exits.first() {
+            Some(exit) => exit.0.came.notified().await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 impl Lane {
@@ -168,6 +191,26 @@ mod tests {
         for told in weak.into_iter().chain([strong, late]) {
             assert_eq!(told.await.unwrap(), Err(Error::Gone));
         }
+    }
+
+    #[tokio::test]
+    async fn a_task_waits_at_the_lanes_of_all_its_machines() {
+        let (entrances, mut exits) = lanes(3);
+        let waits = entrances[2].put(Stop::Stop, "ada").unwrap();
+        let other = entrances[1].put(Stop::Hold, "bob").unwrap();
+        for (expected, how) in [(1, Stop::Hold), (2, Stop::Stop)] {
+            let (index, stop) = next_of(&mut exits).await;
+            assert_eq!((index, stop.how), (expected, how));
+            stop.tell(&Err(Error::Gone));
+        }
+        assert!(waits.await.is_ok() && other.await.is_ok());
+        assert_eq!([0, 1, 2].map(|index| exits[index].asked()), [0, 1, 1]);
+        let late = async {
+            tokio::task::yield_now().await;
+            assert!(entrances[0].put(Stop::Abort, "eve").is_ok());
+        };
+        let ((index, _), ()) = tokio::join!(next_of(&mut exits), late);
+        assert_eq!(index, 0);
     }
 
     #[tokio::test]

@@ -37,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use self::lane::Entrance;
 pub use self::program::{Program, Source};
 use crate::ledger;
-use crate::rules::Interlocked;
+use crate::rules::{Asker, Interlocked, Permit, Rules, Wish};
 
 /// Other requests that may wait; more than a few mean that nobody reads the answers.
 const REQUESTS: usize = 32;
@@ -54,7 +54,16 @@ pub struct Handle {
     live: watch::Receiver<Live>,
     /// When the task last went round.
     round: Arc<Mutex<Instant>>,
+    /// What may be asked of it.
+    rules: Rules,
+    /// Its place among the machines that the task serves.
+    seat: usize,
+    /// The bus that it is on, if it is on one.
+    bus: Option<Arc<bus::View>>,
 }
+
+/// When the byte of a stop was handed to the port, or why none was.
+pub type Sent = Result<Instant, Error>;
 
 /// Why a request did not reach the device.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -80,6 +89,15 @@ pub enum Error {
     /// The driver said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The device said no to a value.
+    #[error("{0}")]
+    Rejected(String),
+    /// A value was sent, and is not known to be there.
+    #[error("{0}")]
+    Unverified(String),
+    /// A value was not sent.
+    #[error("{0}")]
+    NotSent(String),
 }
 
 impl Explain for Error {
@@ -97,11 +115,18 @@ impl Explain for Error {
             Self::Refused(Refusal::TooLong(..)) => "machine.line_too_long",
             Self::Refused(Refusal::BadCommand(_)) => "machine.bad_command",
             Self::Refused(Refusal::Unsupported(_)) => "machine.unsupported",
+            Self::Rejected(_) => "machine.rejected",
+            Self::Unverified(_) => "machine.unverified",
+            Self::NotSent(_) => "machine.not_sent",
         }
     }
 
     fn means(&self) -> String {
-        "nothing was sent to the machine".into()
+        match self {
+            Self::Rejected(_) => "the device is there and has kept its value".into(),
+            Self::Unverified(_) => "the device may have the value, or the one before".into(),
+            _ => "nothing was sent to the machine".into(),
+        }
     }
 
     fn remedy(&self) -> String {
@@ -124,16 +149,31 @@ impl Explain for Error {
             Self::Refused(Refusal::Unsupported(_)) => {
                 "see `headstock machines --json` for what the controller reports".into()
             }
+            Self::Rejected(_) => "compare the tag and the value with the device's manual".into(),
+            Self::Unverified(_) => {
+                "look at the device; `headstock points` shows what it says now".into()
+            }
+            Self::NotSent(_) => "look at `headstock buses`, then ask again".into(),
         }
     }
 }
 
 struct Ask {
+    /// Whom it is asked of, among the machines of one task.
+    seat: usize,
     what: What,
     by: String,
     /// Stops that had been asked for when this was.
     stops: u64,
+    permit: Permit,
     answer: oneshot::Sender<Result<(), Error>>,
+}
+
+impl Ask {
+    /// What stands against it at this moment. To be asked by the task when it takes it.
+    fn permitted(&self, machine: &Machine) -> Result<(), Error> {
+        self.permit.holds(machine, &self.what.wish()).map_err(Error::Interlocked)
+    }
 }
 
 enum What {
@@ -145,6 +185,15 @@ impl What {
     /// It leads to a standstill, and is welcome after a stop as well.
     fn calms(&self) -> bool {
         matches!(self, Self::Obey(Command::Reset | Command::JogCancel | Command::JogEnd))
+    }
+
+    /// As rules judge it.
+    fn wish(&self) -> Wish<'_> {
+        match self {
+            Self::Obey(command) => Wish::Command(command),
+            Self::Start(start) if start.dry_run => Wish::Try,
+            Self::Start(_) => Wish::Start,
+        }
     }
 }
 
@@ -174,8 +223,16 @@ pub fn start(
     let (live, seen) = watch::channel(Live::default());
     let declared = Arc::new(declared);
     let round = Arc::new(Mutex::new(Instant::now()));
-    let handle =
-        Handle { declared: declared.clone(), stops, requests, live: seen, round: round.clone() };
+    let handle = Handle {
+        declared: declared.clone(),
+        stops,
+        requests,
+        live: seen,
+        round: round.clone(),
+        rules: Rules::default(),
+        seat: 0,
+        bus: None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name(format!("machine {}", declared.id)).spawn(
         move || {
@@ -192,6 +249,17 @@ pub fn start(
 }
 
 impl Handle {
+    /// The same machine, with rules that say what may be asked of it.
+    #[must_use]
+    pub fn ruled_by(self, rules: Rules) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// Stops the machine without waiting for anything; what comes of it will be told.
+    pub fn stop_now(&self, how: Stop, by: &str) -> Result<oneshot::Receiver<Sent>, Error> {
+        self.stops.put(how, by)
+    }
+
     /// Stops the machine. Answers when the stop byte has been handed to the port, or why none was.
     pub async fn stop(&self, how: Stop, by: &str) -> Result<Instant, Error> {
         self.stops.put(how, by)?.await.map_err(|_| Error::Gone)?
@@ -211,17 +279,30 @@ impl Handle {
     /// Passes a command on and waits until the driver took or refused it. `stops`: how many had
     /// been asked for when this was.
     pub async fn tell(&self, command: Command, by: &str, stops: u64) -> Result<(), Error> {
-        self.ask(What::Obey(command), by, stops).await
+        self.tell_as(Asker::Person, command, by, stops).await
+    }
+
+    /// The same, by a person or a rule.
+    pub async fn tell_as(
+        &self,
+        asker: Asker,
+        command: Command,
+        by: &str,
+        stops: u64,
+    ) -> Result<(), Error> {
+        self.ask(asker, What::Obey(command), by, stops).await
     }
 
     /// Begins a job; `stops` as for a command.
     pub async fn run(&self, start: Start, by: &str, stops: u64) -> Result<(), Error> {
-        self.ask(What::Start(Box::new(start)), by, stops).await
+        self.ask(Asker::Person, What::Start(Box::new(start)), by, stops).await
     }
 
-    async fn ask(&self, what: What, by: &str, stops: u64) -> Result<(), Error> {
+    async fn ask(&self, asker: Asker, what: What, by: &str, stops: u64) -> Result<(), Error> {
         let (answer, answered) = oneshot::channel();
-        let ask = Ask { what, by: by.to_owned(), stops, answer };
+        let permit = Permit::of(&self.rules, asker);
+        let ask = Ask { seat: self.seat, what, by: by.to_owned(), stops, permit, answer };
+        ask.permitted(&self.declared)?;
         self.requests.try_send(ask).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::Busy,
             mpsc::error::TrySendError::Closed(_) => Error::Gone,
@@ -232,6 +313,11 @@ impl Handle {
     /// How long ago its task last went round; it does so at least every few seconds.
     pub fn idle_for(&self) -> Duration {
         self.round.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// The bus that it is on, if it is on one.
+    pub fn bus(&self) -> Option<&Arc<bus::View>> {
+        self.bus.as_ref()
     }
 
     /// The latest the machine has said.

@@ -248,9 +248,12 @@ impl Task {
     }
 
     fn answer(&mut self, ask: Ask) {
-        let Ask { what, by, stops, answer } = ask;
+        let permitted = ask.permitted(&self.declared);
+        let Ask { what, by, stops, answer, .. } = ask;
         let now = Instant::now();
         let result = match what {
+            // Judged once more: it may have waited.
+            _ if permitted.is_err() => permitted,
             _ if stops < self.ends.stops.asked() && !what.calms() => Err(Error::Overtaken),
             What::Obey(command) => {
                 if let (Command::Reset, Some(work)) = (&command, &mut self.work) {

@@ -139,9 +139,15 @@ impl Cell {
         self.latest.seen.filter(|_| ages)?.checked_add(declared.age_limit)
     }
 
-    /// Tells everybody who follows, and keeps it; at most `share` of these. The minute before, if
-    /// this is the first of another.
-    pub(super) fn tell(&mut self, id: PointId, told: Told, share: usize) -> Option<(u64, Sum)> {
+    /// Tells everybody who follows, and keeps it; at most `share` of these. Adds whom to `wake`.
+    /// The minute before, if this is the first of another.
+    pub(super) fn tell(
+        &mut self,
+        id: PointId,
+        told: Told,
+        share: usize,
+        wake: &mut Vec<Arc<Ear>>,
+    ) -> Option<(u64, Sum)> {
         let Told { step: Step { value, quality, .. }, at_ms, spoke } = &told;
         let value = value.as_ref().filter(|_| *spoke);
         self.ring.add(*at_ms, value, *quality, share);
@@ -149,7 +155,9 @@ impl Cell {
         let (_, sum) = self.minute.get_or_insert_with(|| (at_ms / MINUTE, Sum::default()));
         sum.add(value.cloned(), *quality);
         for ear in &self.ears {
-            ear.tell(id, told.step.clone(), 1);
+            if ear.tell(id, told.step.clone(), 1) {
+                wake.push(ear.clone());
+            }
         }
         over
     }

@@ -126,20 +126,23 @@ impl Ear {
     }
 
     /// Notes a step, counted as so many changes. The lock is held elsewhere only to take them.
-    pub(super) fn tell(&self, id: PointId, step: Step, count: u64) {
+    /// Whether the follower is to be woken, now that there is something.
+    pub(super) fn tell(&self, id: PointId, step: Step, count: u64) -> bool {
         let mut pending = self.pending();
         let Pending { changes, places } = &mut *pending;
         if let Some(place) = places.get(&id) {
-            return changes[*place].add(step, count);
+            changes[*place].add(step, count);
+            return false;
         }
         places.insert(id, changes.len());
         changes.push(Change { id, count, steps: vec![step] });
-        let first = changes.len() == 1;
-        drop(pending);
-        if first {
-            self.thread.notify_one();
-            self.task.notify_one();
-        }
+        changes.len() == 1
+    }
+
+    /// Wakes the follower.
+    pub(super) fn wake(&self) {
+        self.thread.notify_one();
+        self.task.notify_one();
     }
 
     fn take(pending: &mut Pending) -> Vec<Change> {

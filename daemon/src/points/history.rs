@@ -85,7 +85,7 @@ impl Points {
         let cell = &board.cells[id.0 as usize];
         let seam = cell.ring().whole_from().max(self.inner.opened_ms).div_ceil(MINUTE);
         let (from, to) = (from_ms / MINUTE, to_ms.div_ceil(MINUTE).min(seam));
-        let over = board.over.iter().filter(|(number, ..)| *number == id.0);
+        let over = board.kept.over.iter().filter(|(number, ..)| *number == id.0);
         let over = over.map(|(_, minute, sum)| (minute, sum));
         let under_way = cell.minute().map(|(minute, sum)| (minute, sum));
         for (minute, sum) in over.chain(under_way) {

@@ -60,6 +60,7 @@ pub(super) fn declared() -> impl Iterator<Item = Declared> {
         writable: false,
         age_limit: AGE_LIMIT,
         deadband,
+        optional: false,
     })
 }
 

@@ -136,7 +136,7 @@ impl Points {
             Some(_) => Err((self.take_minutes(&of).len(), "the disk is nearly full".into())),
             None => Err((self.take_minutes(&of).len(), "it could not be opened".into())),
         };
-        let tally = &mut self.board().tally;
+        let tally = &mut self.board().kept.tally;
         match written {
             Ok(count) => tally.minutes_written += count as u64,
             Err((lost, _)) => tally.minutes_lost += lost as u64,
@@ -145,13 +145,13 @@ impl Points {
     }
 
     fn take_minutes(&self, of: impl Fn(u64) -> bool) -> Vec<Minute> {
-        let mut minutes = std::mem::take(&mut self.board().over);
+        let mut minutes = std::mem::take(&mut self.board().kept.over);
         let numbers: Vec<usize> = (0..self.inner.declared.len()).collect();
         // Piece by piece: whoever reports does not wait for all of them.
         for some in numbers.chunks(AT_ONCE) {
-            let Board { cells, over, .. } = &mut *self.board();
+            let Board { cells, kept, .. } = &mut *self.board();
             // What has ended meanwhile comes before what is taken from the same cell.
-            minutes.append(over);
+            minutes.append(&mut kept.over);
             for number in some {
                 if let Some((minute, sum)) = cells[*number].end_minute(&of) {
                     let number = u32::try_from(*number).expect("points have numbers of 32 bits");

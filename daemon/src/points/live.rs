@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use headstock_config::machine::{Live, Machine, Mode};
+use headstock_config::machine::{Live, Machine, Mode, Temperature};
 use headstock_config::point::{Quality, Value};
 
 use super::{Declared, News, PointId, Points};
@@ -21,86 +21,138 @@ use super::{Declared, News, PointId, Points};
 const AGE_LIMIT: Duration = Duration::from_secs(5);
 /// What is not moved by more is noise of a report's last digit, mm.
 const LENGTH: f64 = 0.000_5;
+/// Noise of a thermometer, K, and of the share that holds its heater at a temperature.
+const WARMTH: f64 = 0.1;
+const POWER: f64 = 0.01;
 
 /// One thing that is shown of a machine.
 struct Shown {
-    name: &'static str,
+    name: String,
     unit: &'static str,
     deadband: f64,
-    /// Its value; `None` while the machine does not say.
-    value: fn(&Live) -> Option<Value>,
+    /// Not every machine of its kind has it.
+    optional: bool,
+    value: Reading,
 }
 
-const fn shown(name: &'static str, unit: &'static str, value: fn(&Live) -> Option<Value>) -> Shown {
-    Shown { name, unit, deadband: 0.0, value }
+/// Where its value is found; there is none while the machine does not say.
+enum Reading {
+    Of(fn(&Live) -> Option<Value>),
+    /// Of the heater of this name.
+    Heater(&'static str, fn(&Temperature) -> Option<f64>),
 }
 
-const fn length(name: &'static str, value: fn(&Live) -> Option<Value>) -> Shown {
-    Shown { name, unit: "mm", deadband: LENGTH, value }
-}
+type Row = (&'static str, &'static str, f64, fn(&Live) -> Option<Value>);
 
-/// What every machine that moves has. Inputs and outputs are known of those that report them by
-/// letters; a door is on while it is closed, as the role of a pin has it.
-const MOVES: &[Shown] = &[
-    shown("mode", "", |live| Some(Value::Text(live.mode.word().into()))),
-    length("x", |live| number(live.machine_position?[0])),
-    length("y", |live| number(live.machine_position?[1])),
-    length("z", |live| number(live.machine_position?[2])),
-    length("work_x", |live| number(live.work_position?[0])),
-    length("work_y", |live| number(live.work_position?[1])),
-    length("work_z", |live| number(live.work_position?[2])),
-    shown("feed", "mm/min", |live| number(live.feed)),
-    shown("spindle", "rev/min", |live| number(live.spindle)),
-    shown("feed_override", "%", |live| number(live.overrides[0].into())),
-    shown("rapid_override", "%", |live| number(live.overrides[1].into())),
-    shown("spindle_override", "%", |live| number(live.overrides[2].into())),
-    shown("line", "", |live| number(live.progress?.line as f64)),
-    shown("homed", "", |live| live.homed.map(Value::Flag)),
+/// What every machine that moves has.
+const MOVES: &[Row] = &[
+    ("mode", "", 0.0, |live| Some(Value::Text(live.mode.word().into()))),
+    ("x", "mm", LENGTH, |live| number(live.machine_position?[0])),
+    ("y", "mm", LENGTH, |live| number(live.machine_position?[1])),
+    ("z", "mm", LENGTH, |live| number(live.machine_position?[2])),
+    ("work_x", "mm", LENGTH, |live| number(live.work_position?[0])),
+    ("work_y", "mm", LENGTH, |live| number(live.work_position?[1])),
+    ("work_z", "mm", LENGTH, |live| number(live.work_position?[2])),
+    ("feed", "mm/min", 0.0, |live| number(live.feed)),
+    ("spindle", "rev/min", 0.0, |live| number(live.spindle)),
+    ("feed_override", "%", 0.0, |live| number(live.overrides[0].into())),
+    ("rapid_override", "%", 0.0, |live| number(live.overrides[1].into())),
+    ("spindle_override", "%", 0.0, |live| number(live.overrides[2].into())),
+    ("line", "", 0.0, |live| number(live.progress?.line as f64)),
+    ("homed", "", 0.0, |live| live.homed.map(Value::Flag)),
 ];
 
-/// What controllers of the GRBL family have beside that.
-const LETTERS: &[Shown] = &[
-    shown("door", "", |live| Some(Value::Flag(!live.pins.contains('D')))),
-    shown("probe", "", |live| Some(Value::Flag(live.pins.contains('P')))),
-    shown("limit", "", |live| {
+/// What controllers of the GRBL family have beside that: inputs and outputs, which they report by
+/// letters. A door is on while it is closed, as the role of a pin has it.
+const LETTERS: &[Row] = &[
+    ("door", "", 0.0, |live| Some(Value::Flag(!live.pins.contains('D')))),
+    ("probe", "", 0.0, |live| Some(Value::Flag(live.pins.contains('P')))),
+    ("limit", "", 0.0, |live| {
         Some(Value::Flag(live.pins.contains(['X', 'Y', 'Z', 'A', 'B', 'C'])))
     }),
-    shown("flood", "", |live| Some(Value::Flag(live.accessory.contains('F')))),
-    shown("mist", "", |live| Some(Value::Flag(live.accessory.contains('M')))),
+    ("flood", "", 0.0, |live| Some(Value::Flag(live.accessory.contains('F')))),
+    ("mist", "", 0.0, |live| Some(Value::Flag(live.accessory.contains('M')))),
 ];
+
+/// What printers have beside that.
+const PRINTS: &[Row] = &[("layer", "", 0.0, |live| number(live.layer?[0].into()))];
+/// Their heaters and thermometers, by the names that are reported.
+const HEATERS: &[&str] =
+    &["hotend", "hotend1", "hotend2", "hotend3", "bed", "chamber", "probe", "board", "cooler"];
 
 fn number(value: f64) -> Option<Value> {
     Some(Value::Number(value))
 }
 
-/// The tables of a machine with this driver; none if it is on a bus, where tags are its points.
-fn tables(driver: &str) -> &'static [&'static [Shown]] {
+/// What is shown of a machine with this driver; nothing if it is on a bus, where tags are points.
+fn shown(driver: &str) -> Vec<Shown> {
     match driver {
-        "grbl" => &[MOVES, LETTERS],
-        "marlin" => &[MOVES],
-        _ => &[],
+        "grbl" => of(MOVES, false).chain(of(LETTERS, false)).collect(),
+        "marlin" => of(MOVES, false).chain(of(PRINTS, true)).chain(heaters()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn of(rows: &'static [Row], optional: bool) -> impl Iterator<Item = Shown> {
+    rows.iter().map(move |&(name, unit, deadband, read)| {
+        let value = Reading::Of(read);
+        Shown { name: name.to_owned(), unit, deadband, optional, value }
+    })
+}
+
+fn heaters() -> impl Iterator<Item = Shown> {
+    let shown = |name: String, unit, deadband, value| {
+        let optional = true;
+        Shown { name, unit, deadband, optional, value }
+    };
+    HEATERS.iter().flat_map(move |&name| {
+        let celsius = Reading::Heater(name, |it| Some(it.celsius));
+        let target = Reading::Heater(name, |it| it.target);
+        let power = Reading::Heater(name, |it| it.power);
+        [
+            shown(name.to_owned(), "°C", WARMTH, celsius),
+            shown(format!("{name}_target"), "°C", 0.0, target),
+            shown(format!("{name}_power"), "", POWER, power),
+        ]
+    })
+}
+
+impl Reading {
+    fn of(&self, live: &Live) -> Option<Value> {
+        match self {
+            Self::Of(read) => read(live),
+            Self::Heater(name, read) => {
+                read(live.temperatures.iter().find(|it| it.name == *name)?).map(Value::Number)
+            }
+        }
     }
 }
 
 /// The points of a machine that moves.
-pub(super) fn declared(machine: &Machine) -> impl Iterator<Item = Declared> + '_ {
-    let rows = tables(&machine.driver).iter().copied().flatten();
-    let row = |it: &Shown| (it.name, it.unit, it.deadband);
-    // How far a program has come is known of the job, not of the machine.
-    let progress = (!tables(&machine.driver).is_empty()).then_some(("progress", "", 0.001));
-    rows.map(row).chain(progress).map(|(name, unit, deadband)| Declared {
+pub(super) fn declared(machine: &Machine) -> Vec<Declared> {
+    let mut rows: Vec<_> = shown(&machine.driver)
+        .into_iter()
+        .map(|it| (it.name, it.unit, it.deadband, it.optional))
+        .collect();
+    if !rows.is_empty() {
+        // How far a program has come is known of the job, not of the machine.
+        rows.push(("progress".into(), "", 0.001, false));
+    }
+    let point = |(name, unit, deadband, optional): (String, &str, f64, bool)| Declared {
         name: format!("{}.{name}", machine.id),
         unit: unit.into(),
         writable: false,
         age_limit: AGE_LIMIT,
         deadband,
-    })
+        optional,
+    };
+    rows.into_iter().map(point).collect()
 }
 
 /// Reports what one machine says.
 pub struct Bridge {
     points: Points,
-    rows: Vec<(PointId, &'static Shown)>,
+    rows: Vec<(PointId, Shown)>,
     progress: PointId,
 }
 
@@ -108,25 +160,26 @@ impl Bridge {
     /// For the machine of this id and driver; `None` if it has no such points.
     pub fn of(points: &Points, id: &str, driver: &str) -> Option<Self> {
         let find = |name: &str| points.id(&format!("{id}.{name}"));
-        let rows = tables(driver).iter().copied().flatten();
-        let rows = rows.filter_map(|row| Some((find(row.name)?, row))).collect();
+        let rows = shown(driver).into_iter();
+        let rows = rows.filter_map(|row| Some((find(&row.name)?, row))).collect();
         Some(Self { rows, progress: find("progress")?, points: points.clone() })
     }
 
     /// Reports what the machine says, and how much of its job is done: 0 to 1, if it has one.
     pub fn tell(&self, live: &Live, done: Option<f64>) {
         let at = Instant::now();
-        let why = absent(live.mode);
-        let news = self.rows.iter().map(|(id, row)| {
-            let value = (row.value)(live);
-            let (quality, why) = judged(live, row, value.as_ref(), why);
-            News { id: *id, value, quality, at, why }
-        });
-        let quality = if why.is_none() { Quality::Good } else { Quality::Bad };
+        let absent = absent(live.mode);
+        let mut news: Vec<News> = Vec::with_capacity(self.rows.len() + 1);
+        for (id, row) in &self.rows {
+            let value = row.value.of(live);
+            let (quality, why) = judged(live, row.unit, value.as_ref(), absent);
+            news.push(News { id: *id, value, quality, at, why });
+        }
         // Without a job nothing is done.
         let value = Some(Value::Number(done.unwrap_or(0.0)));
-        let why = why.map(str::to_owned);
-        self.points.report(news.chain([News { id: self.progress, value, quality, at, why }]));
+        let (quality, why) = judged(live, "", value.as_ref(), absent);
+        news.push(News { id: self.progress, value, quality, at, why });
+        self.points.report(news);
     }
 }
 
@@ -141,7 +194,7 @@ fn absent(mode: Mode) -> Option<&'static str> {
 
 fn judged(
     live: &Live,
-    row: &Shown,
+    unit: &str,
     value: Option<&Value>,
     absent: Option<&str>,
 ) -> (Quality, Option<String>) {
@@ -152,7 +205,7 @@ fn judged(
         return (Quality::Bad, Some("the machine does not say".into()));
     }
     match &live.position_doubt {
-        Some(doubt) if row.unit == "mm" => (Quality::Uncertain, Some(doubt.clone())),
+        Some(doubt) if unit == "mm" => (Quality::Uncertain, Some(doubt.clone())),
         _ => (Quality::Good, None),
     }
 }
@@ -161,16 +214,16 @@ fn judged(
 mod tests {
     use super::*;
 
-    fn mill() -> (Points, Bridge) {
-        let mill = Machine { id: "mill".into(), driver: "grbl".into(), ..Machine::default() };
-        let points = Points::of(&[mill]);
-        let bridge = Bridge::of(&points, "mill", "grbl").unwrap();
+    fn machine(id: &str, driver: &str) -> (Points, Bridge) {
+        let machine = Machine { id: id.into(), driver: driver.into(), ..Machine::default() };
+        let points = Points::of(&[machine]);
+        let bridge = Bridge::of(&points, id, driver).unwrap();
         (points, bridge)
     }
 
     #[test]
     fn a_machine_that_moves_is_points() {
-        let (points, bridge) = mill();
+        let (points, bridge) = machine("mill", "grbl");
         let live = Live {
             mode: Mode::Running,
             machine_position: Some([1.0, 2.0, -3.0]),
@@ -193,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_position_in_doubt_is_uncertain_and_an_offline_machine_is_bad() {
-        let (points, bridge) = mill();
+        let (points, bridge) = machine("mill", "grbl");
         let quality = |name: &str| points.one(name).unwrap().quality;
         let mut live =
             Live { mode: Mode::Idle, machine_position: Some([0.0; 3]), ..Live::default() };
@@ -202,18 +255,37 @@ mod tests {
         assert_eq!((quality("mill.x"), quality("mill.mode")), (Quality::Uncertain, Quality::Good));
         live.mode = Mode::Offline;
         bridge.tell(&live, None);
-        assert!(
-            points
-                .all()
-                .iter()
-                .all(|it| it.quality == Quality::Bad || !it.name.starts_with("mill."))
-        );
+        assert!(points.shown("mill.").iter().all(|it| it.quality == Quality::Bad));
         assert_eq!(points.one("mill.mode").unwrap().value, Some(Value::Text("offline".into())));
+    }
+
+    #[test]
+    fn a_printer_shows_the_heaters_that_it_has() {
+        let (points, bridge) = machine("printer", "marlin");
+        let heater = |name: &str, celsius, target| Temperature {
+            name: name.into(),
+            celsius,
+            target,
+            power: None,
+        };
+        let temperatures = vec![heater("hotend", 204.5, Some(210.0)), heater("board", 38.0, None)];
+        let live = Live { mode: Mode::Idle, temperatures, ..Live::default() };
+        bridge.tell(&live, None);
+        let number = |name: &str| points.one(name).unwrap().value.unwrap().number().unwrap();
+        assert_eq!((number("printer.hotend"), number("printer.hotend_target")), (204.5, 210.0));
+        let shown: Vec<String> = points.shown("printer.").into_iter().map(|it| it.name).collect();
+        assert!(shown.contains(&"printer.board".into()) && shown.contains(&"printer.x".into()));
+        for name in ["printer.bed", "printer.board_target", "printer.hotend_power", "printer.layer"]
+        {
+            assert!(!shown.contains(&name.to_owned()), "{name} has never been said");
+        }
+        bridge.tell(&Live::default(), None);
+        assert_eq!(points.one("printer.hotend").unwrap().quality, Quality::Bad);
     }
 
     #[test]
     fn devices_on_a_bus_have_their_tags_and_no_more() {
         let vfd = Machine { id: "vfd".into(), driver: "modbus-rtu".into(), ..Machine::default() };
-        assert_eq!(declared(&vfd).count(), 0);
+        assert!(declared(&vfd).is_empty());
     }
 }

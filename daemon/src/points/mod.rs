@@ -37,6 +37,7 @@ use headstock_config::settings;
 
 use self::age::Ages;
 use self::cell::{Cell, Moment, Told};
+use self::follower::Ear;
 pub use self::follower::{Change, Follower, STEPS, Step};
 pub use self::history::SPANS;
 pub use self::keeper::Keeper;
@@ -60,6 +61,8 @@ pub struct Declared {
     pub age_limit: Duration,
     /// A change that is not larger is not passed on to followers.
     pub deadband: f64,
+    /// Not listed as long as it has had no value: not every device of its kind has it.
+    pub optional: bool,
 }
 
 /// What is said about a point.
@@ -118,6 +121,12 @@ struct Inner {
 struct Board {
     cells: Vec<Cell>,
     ages: Ages,
+    kept: Kept,
+}
+
+/// What is kept beside the cells.
+#[derive(Default)]
+struct Kept {
     /// Minutes that are over and not yet written, in the order in which they ended.
     over: Vec<Minute>,
     tally: Tally,
@@ -194,8 +203,8 @@ impl Points {
 
     fn report_at(&self, moment: Moment, news: impl IntoIterator<Item = News>) {
         let mut board = self.board();
-        let Board { cells, ages, over, tally } = &mut *board;
-        let mut sooner = false;
+        let Board { cells, ages, kept } = &mut *board;
+        let (mut sooner, mut wake) = (false, Vec::new());
         for it in news {
             let number = it.id.0;
             let declared = self.inner.declared.get(number as usize);
@@ -203,13 +212,15 @@ impl Points {
                 continue;
             };
             if let Some(told) = cell.hear(declared, moment, it) {
-                self.tell(cell, number, told, (over, tally));
+                self.tell(cell, number, told, kept, &mut wake);
             }
             if let Some(deadline) = cell.deadline(declared) {
                 sooner |= ages.wait_for(number, deadline);
             }
         }
         drop(board);
+        // Each follower once for all of it.
+        wake.iter().for_each(|ear| ear.wake());
         if sooner {
             self.inner.sooner.notify_one();
         }
@@ -220,40 +231,44 @@ impl Points {
         cell: &mut Cell,
         number: u32,
         told: Told,
-        (over, tally): (&mut Vec<Minute>, &mut Tally),
+        kept: &mut Kept,
+        wake: &mut Vec<Arc<Ear>>,
     ) {
-        tally.changes += 1;
-        let Some((minute, sum)) = cell.tell(PointId(number), told, self.inner.share) else {
-            return;
-        };
+        kept.tally.changes += 1;
+        let over = cell.tell(PointId(number), told, self.inner.share, wake);
+        let Some((minute, sum)) = over else { return };
         let (each, least) = WAITING;
-        if over.len() < least.max(each * self.inner.declared.len()) {
-            over.push((number, minute, sum));
+        if kept.over.len() < least.max(each * self.inner.declared.len()) {
+            kept.over.push((number, minute, sum));
         } else {
-            tally.minutes_lost += 1;
+            kept.tally.minutes_lost += 1;
         }
     }
 
     /// What has come of everything so far.
     pub fn tally(&self) -> Tally {
-        self.board().tally
+        self.board().kept.tally
     }
 
     /// Makes stale what has reached its age limit; the moment to look again, if there is one.
     fn age_at(&self, moment: Moment) -> Option<Instant> {
         let mut board = self.board();
-        let Board { cells, ages, over, tally } = &mut *board;
+        let Board { cells, ages, kept } = &mut *board;
+        let mut wake = Vec::new();
         while let Some(number) = ages.due(moment.now) {
             let declared = &self.inner.declared[number as usize];
             let cell = &mut cells[number as usize];
             if let Some(told) = cell.age(declared, moment) {
-                self.tell(cell, number, told, (over, tally));
+                self.tell(cell, number, told, kept, &mut wake);
             }
             if let Some(deadline) = cell.deadline(declared) {
                 ages.wait_for(number, deadline);
             }
         }
-        ages.next()
+        let next = ages.next();
+        drop(board);
+        wake.iter().for_each(|ear| ear.wake());
+        next
     }
 
     /// Makes points stale at their age limits, so that followers hear of it. Never ends.
@@ -295,7 +310,13 @@ impl Points {
 
     /// The points whose name begins so, in the order of their names, for the doors.
     pub fn shown(&self, prefix: &str) -> Vec<Point> {
-        self.beginning(prefix).filter_map(|id| self.show(id)).collect()
+        self.beginning(prefix).filter_map(|id| self.listed(id)).collect()
+    }
+
+    /// A point, for the doors; `None` if it is an optional one that has had no value.
+    pub fn listed(&self, id: PointId) -> Option<Point> {
+        let optional = self.declared(id)?.optional;
+        self.show(id).filter(|point| point.value.is_some() || !optional)
     }
 
     /// A point, for the doors.
@@ -323,6 +344,7 @@ fn declared(machines: &[Machine]) -> Vec<Declared> {
             writable: tag.write,
             age_limit: Duration::from_millis(tag.age_limit_ms),
             deadband: tag.deadband,
+            optional: false,
         })
     });
     let live = machines.iter().flat_map(live::declared);

@@ -69,7 +69,7 @@ enum Chain {
 
 #[derive(Clone, Debug, Default)]
 struct Lock {
-    tripped: bool,
+    tripped: Option<Because>,
     /// The condition has been known since the house opened.
     known: bool,
     acted: Option<Instant>,
@@ -169,7 +169,7 @@ impl Engine {
         let lock = &mut self.locks[rule];
         lock.known |= known;
         if !holds {
-            if std::mem::take(&mut lock.tripped) {
+            if lock.tripped.take().is_some() {
                 deeds.push(Deed::Released { rule });
             }
             return;
@@ -177,8 +177,9 @@ impl Engine {
         if !lock.known && now < self.opened + GRACE {
             return;
         }
-        let first = !std::mem::replace(&mut lock.tripped, true);
+        let first = lock.tripped.is_none();
         if first {
+            lock.tripped = Some(because.clone());
             deeds.push(Deed::Tripped { rule, because });
         }
         let again = now.saturating_duration_since(lock.acted.unwrap_or(now)) >= AGAIN;
@@ -220,6 +221,16 @@ impl Engine {
             }
         }
         aside
+    }
+
+    /// Why each interlock is tripped, if it is.
+    pub(super) fn tripped(&self) -> impl Iterator<Item = Option<&Because>> {
+        self.locks.iter().map(|it| it.tripped.as_ref())
+    }
+
+    /// Whether the hardware stop chain counts as open: machines were stopped.
+    pub(super) fn chain_open(&self) -> bool {
+        self.chain == Chain::Open
     }
 
     /// Where each follow rule is.

@@ -141,9 +141,10 @@ pub struct Memory {
 }
 
 /// Who asks, as far as rules make a difference.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Asker {
     /// A person, at a door or a button.
+    #[default]
     Person,
     /// A follow rule, by name.
     Follow(String),
@@ -154,8 +155,10 @@ pub enum Asker {
 /// What is asked of a machine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wish<'w> {
-    /// A job is to begin, or to go on.
+    /// A job is to begin.
     Start,
+    /// A program is to be checked; nothing moves.
+    Try,
     /// A command.
     Command(&'w Command),
 }
@@ -169,6 +172,7 @@ fn whats(wish: &Wish<'_>) -> &'static [What] {
         | Wish::Command(Command::Resume | Command::Run { .. } | Command::Answer { .. }) => {
             &[What::Start, What::Motion, What::Heat]
         }
+        Wish::Try => &[],
         Wish::Command(command) => match command {
             Command::Home { .. }
             | Command::Jog { .. }

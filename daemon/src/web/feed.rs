@@ -251,8 +251,10 @@ impl Feed {
         let Some(changes) = self.points.as_mut().map(Follower::take) else { return Ok(()) };
         for some in changes.chunks(POINTS) {
             let points = self.desk.points();
-            let points = some.iter().filter_map(|change| points.show(change.id)).collect();
-            self.send(&FeedMessage::Points { points }).await?;
+            let points: Vec<_> = some.iter().filter_map(|it| points.listed(it.id)).collect();
+            if !points.is_empty() {
+                self.send(&FeedMessage::Points { points }).await?;
+            }
         }
         Ok(())
     }

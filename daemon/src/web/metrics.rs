@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::sync::PoisonError;
 
+use headstock_config::alarm::{AlarmState, Priority};
 use headstock_config::api::Equipment;
 use headstock_config::job::JobState;
 use headstock_config::ledger::State;
@@ -15,6 +16,7 @@ use super::ask::{Asked, typed};
 use super::error::Failure;
 use super::hall::Hall;
 use super::process;
+use crate::desk::Desk;
 use crate::histogram::Histogram;
 use crate::ledger::Health;
 use crate::points::Points;
@@ -64,6 +66,7 @@ fn text(hall: &Hall) -> String {
     let lines = hall.lines.lock().unwrap_or_else(PoisonError::into_inner).lines(&state, &equipment);
     work(&mut page, &state, lines);
     drop(state);
+    alarms(&mut page, &hall.door.desk);
     points(&mut page, hall.door.desk.points());
     page.histogram(
         "headstock_stop_seconds",
@@ -124,6 +127,37 @@ fn work(page: &mut Page, state: &State, lines: Vec<(String, u64)>) {
     for (machine, lines) in lines {
         page.line("headstock_lines_acked_total", &format!("machine=\"{machine}\""), lines);
     }
+}
+
+/// Alarms that are declared, by state and priority, and interlocks.
+fn alarms(page: &mut Page, desk: &Desk) {
+    let alarms = desk.alarms(true);
+    page.head("headstock_alarms", "gauge", "Alarms, by state and priority.");
+    for state in AlarmState::ALL {
+        for priority in [Priority::Critical, Priority::High, Priority::Low] {
+            let here = alarms.iter().filter(|it| it.state == state && it.priority == priority);
+            let label = format!("priority=\"{}\",state=\"{}\"", priority.word(), state.word());
+            page.line("headstock_alarms", &label, here.count());
+        }
+    }
+    page.head("headstock_alarms_raised_total", "counter", "How often each alarm has come.");
+    for alarm in &alarms {
+        let label = format!("alarm=\"{}\"", alarm.id);
+        page.line("headstock_alarms_raised_total", &label, alarm.count);
+    }
+    page.head(
+        "headstock_interlock_trips_total",
+        "counter",
+        "How often each interlock has tripped since the house opened.",
+    );
+    for (rule, trips) in desk.rules().trip_counts() {
+        page.line("headstock_interlock_trips_total", &format!("rule=\"{rule}\""), trips);
+    }
+    page.histogram(
+        "headstock_interlock_seconds",
+        "From the moment at which a device said what tripped a rule until the byte of the stop had been handed to the machine's port.",
+        desk.rules().times(),
+    );
 }
 
 fn points(page: &mut Page, points: &Points) {

@@ -17,6 +17,7 @@
 //! waits; no body is read without a bound in size and time; nothing that a client does or
 //! leaves undone keeps the house waiting; every refusal is an `ErrorBody` with a request id.
 
+mod alarms;
 mod ask;
 mod auth;
 mod connection;

@@ -12,8 +12,8 @@ use warp::reply::Response;
 use super::ask::Asked;
 use super::error::Failure;
 use super::{
-    auth, discover, equipment, events, feed, files, health, jobs, metrics, openapi, points, stop,
-    system,
+    alarms, auth, discover, equipment, events, feed, files, health, jobs, metrics, openapi, points,
+    stop, system,
 };
 
 /// An answer on its way.
@@ -108,6 +108,7 @@ impl Route {
 const OPEN: Option<Role> = None;
 const LOOK: Option<Role> = Some(Role::Viewer);
 const RUN: Option<Role> = Some(Role::Operator);
+const MEND: Option<Role> = Some(Role::Maintainer);
 const RULE: Option<Role> = Some(Role::Admin);
 
 /// A route: method, path, who may, what it does, the function that does it.
@@ -195,6 +196,33 @@ pub(super) const ROUTES: &[Route] = &[
     route!(POST "/api/v1/jobs/{id}/notes", RUN, "Write a remark into a job's history", jobs::note)
         .takes(Takes::Json("Note"))
         .gives(201, "JobView"),
+    route!(GET "/api/v1/alarms", LOOK, "Alarms that are not normal, the most urgent first", alarms::some)
+        .query(&[
+            ("all", "true: those that are normal as well"),
+            ("state", "Only alarms in this state"),
+            ("priority", "Only alarms of this priority"),
+            ("about", "Only alarms about this machine, or `house`"),
+        ])
+        .gives(200, "[AlarmView]"),
+    route!(GET "/api/v1/alarms/{id}", LOOK, "One alarm", alarms::one)
+        .gives(200, "AlarmView"),
+    route!(POST "/api/v1/alarms/{id}/ack", RUN, "Acknowledge an alarm: somebody knows", alarms::acknowledge)
+        .gives(200, "AlarmView"),
+    route!(POST "/api/v1/alarms/{id}/shelve", RUN, "Put an alarm aside for a time; it comes back by itself", alarms::shelve)
+        .takes(Takes::Json("ShelveAlarm"))
+        .gives(200, "AlarmView"),
+    route!(POST "/api/v1/alarms/{id}/unshelve", RUN, "Take an alarm back from the shelf", alarms::unshelve)
+        .gives(200, "AlarmView"),
+    route!(POST "/api/v1/alarms/{id}/reset", RUN, "Reset an alarm that latches, after it is over and acknowledged", alarms::reset)
+        .gives(200, "AlarmView"),
+    route!(POST "/api/v1/alarms/{id}/service", MEND, "Take an alarm out of use, or put it back", alarms::service)
+        .takes(Takes::Json("AlarmService"))
+        .gives(200, "AlarmView"),
+    route!(GET "/api/v1/rules", LOOK, "How each rule stands, and why", alarms::rules)
+        .gives(200, "[RuleView]"),
+    route!(POST "/api/v1/clear", RUN, "Say that machines are clear, after the hardware stop chain was open", alarms::clear)
+        .takes(Takes::Json("ClearScope"))
+        .gives(200, "Cleared"),
     route!(GET "/api/v1/events", LOOK, "Entries of the book, oldest first", events::events)
         .query(&[
             ("after", "Only entries with a higher number; 0 unless told"),

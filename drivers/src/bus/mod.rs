@@ -13,6 +13,7 @@
 //! Invariant: a value is attributed to a tag only by the dialect that made the request, from the
 //! answer to that request. Where an answer might belong to another request, there is none.
 
+pub mod admission;
 pub mod meaning;
 pub mod schedule;
 

@@ -47,6 +47,9 @@ pub enum Why {
     /// There is no pretend device of that name.
     #[error("there is no pretend device `{0}`")]
     NoSim(String),
+    /// A device on the network that cannot be reached.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(io::Error),
     /// Anything else the system said.
     #[error(transparent)]
     Other(io::Error),
@@ -93,6 +96,7 @@ impl Explain for OpenError {
             Why::Stranger(_) => "link.open.stranger",
             Why::Unfit(_) => "link.open.unfit",
             Why::NoSim(_) => "link.open.no_sim",
+            Why::Unreachable(_) => "link.open.unreachable",
             Why::Other(_) => "link.open.other",
         }
     }
@@ -133,6 +137,10 @@ impl Explain for OpenError {
                  `i2cdetect -l` list it"
                 .into(),
             Why::NoSim(_) => "write `sim:grbl`".into(),
+            Why::Unreachable(_) => format!(
+                "check the power and the cable of the device, and that {port} is its address; many \
+                 devices take one connection only, so close other programs that speak to it"
+            ),
             Why::Other(_) => "unplug the device and plug it in again; the system's log \
                  (`journalctl -k`) says more"
                 .into(),

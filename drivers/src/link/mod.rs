@@ -36,10 +36,13 @@
 //! this runs on.
 
 pub mod failure;
+pub mod far_end;
+pub mod fault;
 pub mod i2c;
 pub mod i2c_scan;
 pub mod identity;
 pub mod look;
+pub mod modbus;
 pub mod os;
 pub mod pace;
 pub mod pins;
@@ -51,6 +54,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use headstock_config::machine::Machine;
@@ -94,7 +98,13 @@ impl Link {
         let failed = |port: String, why| OpenError { machine: machine.id.clone(), port, why };
         let path = serial::locate(sysfs, &machine.port, known)
             .map_err(|why| failed(machine.port.to_string(), why))?;
-        let tty = serial::open(sysfs, &path, machine.baud, machine.dtr)
+        let line = serial::Line {
+            baud: machine.baud,
+            parity: machine.bus.parity,
+            stop_bits: machine.bus.stop_bits,
+            dtr: machine.dtr,
+        };
+        let tty = serial::open(sysfs, &path, line)
             .and_then(|tty| Ok(os::watch(tty)?))
             .map_err(|why| failed(path.display().to_string(), why))?;
         let identity = sysfs.identity(&path);
@@ -208,6 +218,44 @@ impl Link {
             .await?;
         self.note(Instant::now(), Direction::In, &buffer[..read]);
         if read == 0 { Err(failure::gone()) } else { Ok(read) }
+    }
+
+    /// As [`readable_read`](Self::readable_read), for a library that polls. One at a time.
+    pub(crate) fn poll_read(
+        &self,
+        task: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut ready = ready!(self.tty.poll_read_ready(task))?;
+            match ready.try_io(|tty| tty.get_ref().file().read(buffer)) {
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => (),
+                Ok(Ok(0)) => return Poll::Ready(Err(failure::gone())),
+                Ok(read) => {
+                    let some = *read.as_ref().unwrap_or(&0);
+                    self.note(Instant::now(), Direction::In, &buffer[..some]);
+                    return Poll::Ready(read);
+                }
+                // Not ready after all: asked again, so that somebody wakes us.
+                Err(_) => (),
+            }
+        }
+    }
+
+    /// Writes past the pace, as far as the kernel takes it, for a library that polls: a frame that
+    /// must not have gaps in it is shorter than what any kernel takes at once.
+    pub(crate) fn poll_write(
+        &self,
+        task: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self.try_write_urgent(Instant::now(), bytes) {
+                Ok(0) if !bytes.is_empty() => (),
+                tried => return Poll::Ready(tried),
+            }
+            ready!(self.tty.poll_write_ready(task))?.clear_ready();
+        }
     }
 
     fn note(&self, now: Instant, direction: Direction, bytes: &[u8]) {

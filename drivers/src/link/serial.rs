@@ -1,9 +1,9 @@
 //! Opens a serial port so that nothing is disturbed by it.
 //!
 //! In this order: look (without taking) whether someone else has it; clear HUPCL, so that DTR
-//! stays as it is when we leave; set 8N1, raw, at the declared rate (any rate the chip can make);
-//! take it for ourselves; forget what was received before; set DTR as declared; ask the adapter
-//! to hand over bytes at once.
+//! stays as it is when we leave; set 8 bits, raw, at the declared rate (any rate the chip can
+//! make) with the declared parity and stop bits; take it for ourselves; forget what was received
+//! before; set DTR as declared; ask the adapter to hand over bytes at once.
 //!
 //! Traps on the way: the library takes an exclusive mark off a port that it then finds locked, so
 //! we look first and leave its own exclusive mode off. The mark (TIOCEXCL) outlives a killed
@@ -18,6 +18,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use headstock_config::machine::{Port, UdevMatch};
+use headstock_config::tag::Parity;
 
 use super::failure::Why;
 use super::identity::{Identity, Sysfs};
@@ -103,8 +104,21 @@ fn by_attributes(
     }
 }
 
-/// Opens the node for us alone. `dtr`: leave DTR raised (which opening does), or lower it.
-pub(super) fn open(sysfs: &Sysfs, path: &Path, baud: u32, dtr: bool) -> Result<Tty, Why> {
+/// How bits stand on a serial line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line {
+    /// Bits per second.
+    pub(super) baud: u32,
+    /// The parity bit.
+    pub(super) parity: Parity,
+    /// 1 or 2.
+    pub(super) stop_bits: u8,
+    /// Leave DTR raised (which opening does), or lower it.
+    pub(super) dtr: bool,
+}
+
+/// Opens the node for us alone.
+pub(super) fn open(sysfs: &Sysfs, path: &Path, line: Line) -> Result<Tty, Why> {
     // The name may be a link that leads elsewhere a moment later.
     let node = fs::canonicalize(path)?;
     let kind = fs::metadata(&node)?;
@@ -116,14 +130,14 @@ pub(super) fn open(sysfs: &Sysfs, path: &Path, baud: u32, dtr: bool) -> Result<T
     look(glance.as_fd(), pseudo)?;
     // A port that cannot keep DTR can still be worked with.
     os::clear_hupcl(glance.as_fd()).ok();
-    let file = set_up(&node, baud)?;
+    let file = set_up(&node, line)?;
     drop(glance);
     os::lock(file.as_fd())?;
     let marked = !pseudo && os::exclusive(file.as_fd()).is_ok();
     let tty = Tty { file, marked };
     os::clear_hupcl(tty.file.as_fd()).ok();
     os::forget_input(tty.file.as_fd())?;
-    if !dtr {
+    if !line.dtr {
         // A pseudo terminal has no DTR to lower.
         os::set_dtr(tty.file.as_fd(), false).ok();
     }
@@ -144,11 +158,20 @@ fn look(terminal: BorrowedFd<'_>, pseudo: bool) -> Result<(), Why> {
     Ok(os::unlock(terminal)?)
 }
 
-fn set_up(node: &Path, baud: u32) -> Result<File, Why> {
-    let port = tokio_serial::new(node.to_string_lossy(), baud)
+fn set_up(node: &Path, line: Line) -> Result<File, Why> {
+    let parity = match line.parity {
+        Parity::None => tokio_serial::Parity::None,
+        Parity::Even => tokio_serial::Parity::Even,
+        Parity::Odd => tokio_serial::Parity::Odd,
+    };
+    let stop_bits = match line.stop_bits {
+        2 => tokio_serial::StopBits::Two,
+        _ => tokio_serial::StopBits::One,
+    };
+    let port = tokio_serial::new(node.to_string_lossy(), line.baud)
         .data_bits(tokio_serial::DataBits::Eight)
-        .parity(tokio_serial::Parity::None)
-        .stop_bits(tokio_serial::StopBits::One)
+        .parity(parity)
+        .stop_bits(stop_bits)
         .flow_control(tokio_serial::FlowControl::None)
         .exclusive(false)
         .open_native()?;

@@ -117,6 +117,10 @@ impl Marlin {
     /// Lines that have come to their end reach whoever waits for it.
     pub(super) fn take_ended(&mut self, now: Instant, out: &mut Outbox) {
         for what in self.stream.ended() {
+            // It answers again, so it does not wait for a person any more.
+            if self.prompt.waits() {
+                self.prompt_over();
+            }
             match what {
                 What::Renumber => self.renumbered(now),
                 What::Program(line) => self.line_taken(&line),

@@ -141,7 +141,13 @@ impl Marlin {
         if TEXT_MAX < text.len() {
             return Err(Refusal::TooLong(text.len(), TEXT_MAX));
         }
-        match print::words(text).next() {
+        let code = print::words(text).next();
+        let moves = matches!(code, Some((b'G' | b'T', _)));
+        if moves && self.program.is_some() {
+            // The program would go on from elsewhere than it believes.
+            return Err(Refusal::NotNow("printing"));
+        }
+        match code {
             None => return Err(Refusal::BadCommand("the line holds no command".into())),
             Some((b'N', _)) => return Err(Refusal::BadCommand("line numbers are ours".into())),
             Some((b'M', Some(110.0 | 112.0 | 410.0 | 108.0 | 876.0 | 999.0))) => {
@@ -152,8 +158,7 @@ impl Marlin {
             _ => (),
         }
         self.person(text);
-        let moves = matches!(print::words(text).next(), Some((b'G', Some(0.0..=5.0))));
-        if moves && self.program.is_none() {
+        if moves {
             self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
         }
         Ok(())
@@ -198,8 +203,11 @@ impl Marlin {
 
     fn fan(&mut self, percent: f64) -> Result<(), Refusal> {
         let percent = within(percent, 0.0, 100.0, "percentage")?;
-        let line =
-            if percent == 0.0 { "M107".into() } else { format!("M106 S{:.0}", percent * 2.55) };
+        let line = if percent == 0.0 {
+            "M107".into()
+        } else {
+            format!("M106 S{:.0}", percent / 100.0 * 255.0)
+        };
         self.person(&line);
         Ok(())
     }

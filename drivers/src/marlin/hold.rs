@@ -3,7 +3,7 @@
 //! ```text
 //!          M400            at rest, no park
 //!  wanted ------> resting -------------------------------------> reached
-//!                    | M114                M400 answered            |  resume
+//!                    | M105, M114          M400 answered            |  resume
 //!                    v          moves                               v
 //!                 locating ---------------> parking -----------> moves back, modes back
 //! ```
@@ -93,6 +93,7 @@ impl Marlin {
         let knows = self.live.homed == Some(true) && self.live.position_doubt.is_none();
         if self.printer.park.is_some() && knows && !self.prompt.waits() {
             self.hold.phase = Phase::Locating;
+            self.errands.push_back(Errand::new("M105", Why::Temperatures));
             self.errands.push_back(Errand::new("M114", Why::Place));
         } else {
             self.hold.phase = Phase::Reached;

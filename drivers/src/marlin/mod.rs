@@ -32,6 +32,8 @@ pub mod sim;
 mod stop;
 mod stream;
 mod temperature;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -126,6 +128,8 @@ impl Marlin {
         if self.halt.is_none() {
             self.send_errands(now, out);
             self.send_program(now, out);
+            // The end of a program begins with one.
+            self.send_errands(now, out);
         }
         self.show_mode(out);
     }
@@ -212,11 +216,9 @@ impl Driver for Marlin {
 
     fn farewell(&mut self, now: Instant, out: &mut Outbox) {
         if self.open && self.program.is_some() {
-            // Nobody will be here to feed it: what is planned is finished, then it rests, hot.
-            self.hold_program(now, out);
             let text = "the house is closing".to_owned();
             self.lose_program(Cause::Closing, text, false, out);
-            self.advance(now, out);
+            self.leave_cold(now, out);
         }
     }
 

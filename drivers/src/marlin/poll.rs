@@ -77,12 +77,15 @@ impl Marlin {
         {
             self.poll.strikes += 1;
             if STRIKES <= self.poll.strikes && !self.poll.silent {
-                self.fell_silent(out);
+                self.fell_silent(now, out);
             }
         }
     }
 
-    fn fell_silent(&mut self, out: &mut Outbox) {
+    fn fell_silent(&mut self, now: Instant, out: &mut Outbox) {
+        if self.intro != Introduction::Known {
+            return self.introduce(now, out);
+        }
         self.poll.silent = true;
         let reason = "the firmware does not answer any more".to_owned();
         if self.program.is_some() {

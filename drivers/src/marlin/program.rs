@@ -143,12 +143,7 @@ impl Marlin {
         }
         self.modal.follow(&line.text);
         let homes = code == Some((b'G', Some(28.0)));
-        let sent = ProgramSent {
-            number: line.number,
-            count: program.count,
-            homes,
-            moves: line.traits.moves,
-        };
+        let sent = ProgramSent { number: line.number, count: program.count, homes };
         self.stream.push(now, &line.text, What::Program(sent), &mut out.bytes);
     }
 
@@ -161,10 +156,6 @@ impl Marlin {
         if sent.homes {
             self.live.homed = Some(true);
             self.live.position_doubt = None;
-        }
-        // A line follows one that the operator was waited for.
-        if self.prompt.waits() && sent.moves {
-            self.prompt_over();
         }
     }
 

@@ -20,7 +20,8 @@ use headstock_config::command::Stop;
 use headstock_config::event::{Alarm, Cause, Event};
 
 use super::Marlin;
-use super::errand::{Errand, Proof, Why};
+use super::errand::{Errand, Proof, Rest, Why};
+use super::introduce::Introduction;
 use crate::Outbox;
 
 /// A firmware that can be halted at once says that it has within this time.
@@ -106,7 +107,7 @@ impl Marlin {
             stopping.phase = Phase::Killing { since: now };
         }
         self.speak_past(&["M112"], out);
-        self.stream.abandon();
+        self.stream.forget();
     }
 
     fn halted_already(&mut self, reason: Reason, out: &mut Outbox) {
@@ -142,17 +143,30 @@ impl Marlin {
             return;
         }
         stopping.phase = Phase::Off { proofs: 0 };
-        let mut lines = vec!["M410".to_owned()];
-        lines.extend((0..self.it.extruders.max(1)).map(|tool| {
-            if self.it.extruders <= 1 { "M104 S0".into() } else { format!("M104 T{tool} S0") }
-        }));
+        self.errands.push_back(Errand::new("M410", Why::Step));
+        self.heaters_off();
+        self.errands.push_back(Errand::new("M84", Why::Step));
+        self.errands.push_back(Errand::new("M105", Why::Proof(Proof::Stop)));
+    }
+
+    fn heaters_off(&mut self) {
+        let several = 1 < self.it.extruders;
+        let nozzle = |tool| if several { format!("M104 T{tool} S0") } else { "M104 S0".into() };
+        let mut lines: Vec<String> = (0..self.it.extruders.max(1)).map(nozzle).collect();
         lines.push("M140 S0".into());
         if self.it.chamber {
             lines.push("M141 S0".into());
         }
-        lines.extend(["M107".into(), "M84".into()]);
+        lines.push("M107".into());
         self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Step)));
-        self.errands.push_back(Errand::new("M105", Why::Proof(Proof::Stop)));
+    }
+
+    /// Nobody will be here to feed the print, and nobody can go on with it later: what is planned is
+    /// finished, and nothing stays hot in an empty house.
+    pub(super) fn leave_cold(&mut self, now: Instant, out: &mut Outbox) {
+        self.heaters_off();
+        self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
+        self.advance(now, out);
     }
 
     /// The last line of a stop has been answered, or an answer has been counted for it.
@@ -177,6 +191,11 @@ impl Marlin {
         }
         if stopping.announce {
             out.events.push_back(Event::AtRest { position: None, position_kept: false });
+        }
+        if self.intro != Introduction::Known && self.halt.is_none() && self.stream.is_numbered() {
+            // It was stopped before it was known.
+            self.intro = Introduction::Numbering;
+            self.numbered();
         }
     }
 

@@ -58,7 +58,6 @@ pub(super) struct ProgramSent {
     /// It is the so-many-th of the program.
     pub(super) count: u64,
     pub(super) homes: bool,
-    pub(super) moves: bool,
 }
 
 #[derive(Debug)]
@@ -145,14 +144,7 @@ impl Default for Stream {
 impl Stream {
     /// Begins the numbers anew; what was in flight counts for nothing any more.
     pub(super) fn renumber(&mut self, now: Instant, out: &mut Vec<u8>) {
-        let kept = Self {
-            advanced: self.advanced,
-            window: self.window,
-            resends: self.resends,
-            sent: self.sent,
-            ..Self::default()
-        };
-        *self = kept;
+        self.forget();
         let wire = line::renumbering(0);
         self.lines.push_back(Line { wire, what: What::Renumber });
         self.pump(now, out);
@@ -427,6 +419,17 @@ impl Stream {
         let keep = usize::try_from(self.cursor - self.first).unwrap_or(0);
         self.lines.truncate(keep);
         self.state = State::Flowing;
+    }
+
+    /// Nothing is in flight any more, whatever becomes of it: no line of before is sent again.
+    pub(super) fn forget(&mut self) {
+        *self = Self {
+            advanced: self.advanced,
+            window: self.window,
+            resends: self.resends,
+            sent: self.sent,
+            ..Self::default()
+        };
     }
 
     /// The lines that have no end yet, oldest first.

@@ -10,8 +10,12 @@
 //! Invariant: a tag is told only from an answer whose request covers it wholly.
 
 pub mod cost;
+pub mod frame;
+pub mod huanyang;
 pub mod pdu;
 mod plan;
+pub mod serve;
+pub mod sim;
 #[cfg(test)]
 mod tests;
 pub mod value;

@@ -8,6 +8,7 @@ pub mod findings;
 pub mod house;
 pub mod jobs;
 pub mod machines;
+pub mod points;
 pub mod rules;
 
 #[cfg(test)]

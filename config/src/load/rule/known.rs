@@ -46,7 +46,7 @@ const HOUSE: [(&str, Says); 7] = [
 
 /// The kind of value that a point says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Says {
+pub(in crate::load) enum Says {
     /// On or off.
     Flag,
     /// A number in its unit.
@@ -56,23 +56,23 @@ pub(super) enum Says {
 }
 
 /// Everything that is declared and may be named.
-pub(super) struct Known<'k> {
+pub(in crate::load) struct Known<'k> {
     machines: Vec<&'k Machine>,
 }
 
 /// A point that exists.
 #[derive(Clone, Copy)]
-pub(super) struct Found<'k> {
+pub(in crate::load) struct Found<'k> {
     /// The machine that it belongs to; `None`: the box itself.
-    pub(super) machine: Option<&'k Machine>,
+    pub(in crate::load) machine: Option<&'k Machine>,
     /// Its tag, if it is one.
-    pub(super) tag: Option<&'k Tag>,
+    pub(in crate::load) tag: Option<&'k Tag>,
     /// What it says.
-    pub(super) says: Says,
+    pub(in crate::load) says: Says,
 }
 
 impl<'k> Known<'k> {
-    pub(super) fn of(drafts: &'k [Draft<'_>]) -> Self {
+    pub(in crate::load) fn of(drafts: &'k [Draft<'_>]) -> Self {
         let named = drafts.iter().map(|it| &it.machine).filter(|it| !it.id.is_empty());
         Self { machines: named.collect() }
     }
@@ -88,7 +88,7 @@ impl<'k> Known<'k> {
     }
 
     /// Reads a point's name.
-    pub(super) fn point(&self, value: &DeValue<'_>) -> Read<(String, Found<'k>)> {
+    pub(in crate::load) fn point(&self, value: &DeValue<'_>) -> Read<(String, Found<'k>)> {
         let said = value::text(value, 80)?;
         match self.find(&said) {
             Some(found) => Ok((said, found)),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
 use headstock_drivers::grbl::sim::Fault;
+use headstock_drivers::marlin::sim as printer;
 use headstock_drivers::registry;
 
 /// How the daemon is run.
@@ -93,6 +94,11 @@ pub enum ConfigVerb {
     Check,
     /// Print a configuration with every key explained
     ShowExample,
+    /// List what is known of common devices on buses, for `profile = "..."`
+    Profiles {
+        /// Print this one in full instead
+        name: Option<String>,
+    },
 }
 
 /// What can be done with the journal.
@@ -123,6 +129,73 @@ pub enum JournalVerb {
 pub enum SimVerb {
     /// A GRBL 1.1h with a planner, a receive buffer that overflows, and motion that takes time
     Grbl(GrblWords),
+    /// A Marlin 2.1 printer with line numbers, a command queue, and heaters that take their time
+    Marlin(MarlinWords),
+    /// Modbus devices as their profiles have them, on a serial bus or over TCP
+    Modbus(super::pretend::ModbusWords),
+    /// A board of pins. With words: `set gpiochip0/17 1`, `get gpiochip0/22`, `lines`, `watch`, told
+    /// to the one behind this socket; without: a board of its own
+    Pins(PinsWords),
+    /// A bus of I2C chips. With words: `chips`, `set 76 temperature 30`, `get 20 a0`, `fault 76 nack`,
+    /// told to the one behind this socket; with `--chip`: a bus of its own
+    I2c(ChipsWords),
+}
+
+/// A pretend board, or what it is told.
+#[derive(Debug, clap::Args)]
+pub struct PinsWords {
+    /// Its socket; in a house that runs, `sim/NAME.pins` in the state folder
+    pub socket: PathBuf,
+    /// What it is told
+    pub words: Vec<String>,
+}
+
+/// A pretend I2C bus, or what it is told.
+#[derive(Debug, clap::Args)]
+pub struct ChipsWords {
+    /// Its socket; in a house that runs, `sim/NAME.i2c` in the state folder
+    pub socket: PathBuf,
+    /// What it is told
+    #[arg(required_unless_present = "chip", conflicts_with = "chip")]
+    pub words: Vec<String>,
+    /// A chip and its address: bme280@76; may be given several times
+    #[arg(long, value_name = "CHIP@ADDRESS", value_parser = chip_at)]
+    pub chip: Vec<(String, u8)>,
+    /// Its climate drifts this many times faster; 0: it stands still
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = time_scale)]
+    pub time_scale: f64,
+}
+
+fn chip_at(text: &str) -> Result<(String, u8), String> {
+    let wrong = || "a chip and its address in hexadecimal are accepted: bme280@76".to_owned();
+    let (chip, address) = text.split_once('@').ok_or_else(wrong)?;
+    let address = u8::from_str_radix(address.trim_start_matches("0x"), 16).ok();
+    let address = address.filter(|it| (0x03..=0x77).contains(it)).ok_or_else(wrong)?;
+    Ok((chip.to_owned(), address))
+}
+
+/// How the pretend printer is made.
+#[derive(Debug, clap::Args)]
+pub struct MarlinWords {
+    /// Where to put the link to its terminal
+    #[arg(long, value_name = "PATH")]
+    pub pty: PathBuf,
+    /// Motion and heating run this many times faster; 0: they take no time
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = time_scale)]
+    pub time_scale: f64,
+    /// What goes wrong, and when: runaway@100, mute@2s+1.5s (unplug, power, garbage, reset, mute,
+    /// runaway, runout, kill); may be given several times
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<printer::Fault>,
+    /// Answer with a bare `ok`, as builds without ADVANCED_OK do
+    #[arg(long)]
+    pub plain_ok: bool,
+    /// Let M112 and M410 wait for their turn, as builds without EMERGENCY_PARSER do
+    #[arg(long)]
+    pub no_emergency_parser: bool,
+    /// Seed of what is random
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
 }
 
 /// How the pretend GRBL is made.
@@ -149,7 +222,7 @@ pub struct GrblWords {
     pub seed: u64,
 }
 
-fn time_scale(text: &str) -> Result<f64, String> {
+pub(super) fn time_scale(text: &str) -> Result<f64, String> {
     let scale = text.parse().ok().filter(|it| (0.0..=1e6).contains(it));
     scale.ok_or_else(|| "a number from 0 to 1000000 is accepted".into())
 }

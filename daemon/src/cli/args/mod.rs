@@ -3,9 +3,12 @@
 //! Flags in [`Common`] may stand before or after the verb. Values are judged here only as far as
 //! the daemon could not name the mistake better.
 
+mod alarm;
 mod kept;
 mod local;
 mod order;
+mod points;
+mod pretend;
 
 use std::path::PathBuf;
 
@@ -14,11 +17,15 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use serde::de::DeserializeOwned;
 
+pub use self::alarm::AlarmVerb;
 pub use self::kept::{EventsWanted, FilesVerb, JobVerb, TokenVerb};
 pub use self::local::{
-    ConfigVerb, DaemonWords, DemoWords, DiscoverWords, GrblWords, JournalVerb, SimVerb, TraceVerb,
+    ChipsWords, ConfigVerb, DaemonWords, DemoWords, DiscoverWords, GrblWords, JournalVerb,
+    MarlinWords, PinsWords, SimVerb, TraceVerb,
 };
 pub use self::order::Order;
+pub use self::points::PointWords;
+pub use self::pretend::ModbusWords;
 use super::exit;
 
 /// Runs a workshop: one daemon on a small box, and these commands to talk to it.
@@ -72,6 +79,17 @@ pub enum Verb {
         /// A machine's id
         machine: Option<String>,
     },
+    /// List everything that devices report, with how far it can be believed
+    Points {
+        /// Only those whose name begins so: a machine's id, say
+        #[arg(default_value = "", hide_default_value = true)]
+        prefix: String,
+        /// Show changes as they come, until it is ended
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Show a point, set it, or show what it has been
+    Point(PointWords),
     /// Bring a program file to the box and show what is in it
     Upload {
         /// The file
@@ -106,6 +124,25 @@ pub enum Verb {
     },
     /// Show what happened; with --json one entry a line
     Events(EventsWanted),
+    /// Show what calls for a person, and what to do about it
+    Alarms {
+        /// Those that are normal as well
+        #[arg(long)]
+        all: bool,
+    },
+    /// Acknowledge, shelve or reset an alarm, or show one in detail
+    Alarm {
+        /// What to do
+        #[command(subcommand)]
+        what: AlarmVerb,
+    },
+    /// Show how each permissive, interlock and follow rule stands, and why
+    Rules,
+    /// Say that machines are clear, after the hardware stop chain was open; look at them first
+    Clear {
+        /// The machine's id [default: all that wait for it]
+        machine: Option<String>,
+    },
     /// Make, list and revoke tokens for REST over TCP
     Token {
         /// What to do
@@ -211,6 +248,19 @@ mod tests {
         for word in ["viewer", "operator", "maintainer", "admin"] {
             parse(&format!("token create --name n --role {word}"));
         }
+    }
+
+    #[test]
+    fn a_point_is_looked_at_or_set() {
+        for words in
+            ["points mill. --json", "points --watch", "point mill.x --history 1h --every 1m"]
+        {
+            parse(words);
+        }
+        let Verb::Point(words) = parse("point vfd.frequency --set -5").verb else { panic!() };
+        assert_eq!(words.set.as_deref(), Some("-5"));
+        let both = ["headstock", "point", "a.b", "--set", "1", "--history", "1h"];
+        assert!(Args::try_parse_from(both).is_err());
     }
 
     #[test]

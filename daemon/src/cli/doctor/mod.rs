@@ -1,9 +1,11 @@
 //! Looks the box over: what the daemon needs, with or without a daemon that runs.
 //!
-//! Invariants: nothing is changed; no port is ever opened, since opening one resets many boards;
-//! one check that cannot be made does not keep the others from being made. What is asked of the
-//! system is asked as the user who types, which need not be the daemon's: verdicts say so.
+//! Invariants: nothing is changed; no serial port is ever opened, since opening one resets many
+//! boards, and I2C buses are only read from; one check that cannot be made does not keep the others
+//! from being made. What is asked of the system is asked as the user who types, which need not be
+//! the daemon's: verdicts say so.
 
+mod buses;
 mod house;
 mod ports;
 
@@ -94,6 +96,8 @@ pub(super) fn doctor(common: &Common) -> Result<Exit, Trouble> {
     checks.push(house::realtime());
     checks.extend(ports::machines(&settings.machines));
     checks.extend(ports::devices());
+    checks.extend(buses::i2c(&settings.machines));
+    checks.extend(buses::pins(&settings.machines));
     checks.extend(ports::meddlers());
     let report = Report { ok: checks.iter().all(|it| it.verdict != Verdict::Bad), checks };
     if common.json {

@@ -69,7 +69,7 @@ fn device(found: &Found) -> Check {
 }
 
 /// Whether this user may open a device, and who may.
-fn opened_by(name: String, path: &Path, label: String) -> Check {
+pub(super) fn opened_by(name: String, path: &Path, label: String) -> Check {
     let shown = [path.display().to_string(), label].join(" ");
     let shown = shown.trim_end();
     match access(path, Access::READ_OK | Access::WRITE_OK) {

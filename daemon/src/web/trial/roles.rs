@@ -14,6 +14,7 @@ fn request(route: &Route, file: &str, job: &str) -> (String, String) {
         Some("equipment") => "mill",
         Some("files") => file,
         Some("jobs") => job,
+        Some("alarms") => "mill.offline",
         Some("points") => "mill.mode",
         _ => "somebody",
     };
@@ -34,6 +35,9 @@ fn request(route: &Route, file: &str, job: &str) -> (String, String) {
         Takes::Json("Note") => json!({ "text": "tried" }),
         Takes::Json("SetPoint") => json!({ "value": true }),
         Takes::Json("MakeToken") => json!({ "name": "another", "role": "viewer" }),
+        Takes::Json("ShelveAlarm") => json!({ "minutes": 5, "reason": "tried" }),
+        Takes::Json("AlarmService") => json!({ "in_service": true, "reason": "tried" }),
+        Takes::Json("ClearScope") => json!({}),
         Takes::Json(other) => panic!("a body for {other} is missing here"),
     };
     (path + query, body.to_string())

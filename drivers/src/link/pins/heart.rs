@@ -25,10 +25,12 @@ impl Heart {
         Self { begun: Instant::now(), patience, beat: Arc::default() }
     }
 
-    /// The house goes round.
-    pub fn beats(&self) {
+    /// The house goes round. Whether it had stopped before.
+    pub fn beats(&self) -> bool {
+        let stopped = self.stopped(Instant::now());
         let micros = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.beat.fetch_max(micros, Ordering::Relaxed);
+        stopped
     }
 
     /// How long it may be silent.

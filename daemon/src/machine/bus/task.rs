@@ -1,0 +1,471 @@
+//! The life of one bus.
+//!
+//! ```text
+//!   apart --open--> together --lost--> apart ... until the house closes
+//! ```
+//!
+//! Together, one request is under way at a time; stops and wishes are taken in while it is, so
+//! that what is urgent is the next thing sent. Facts for the ledger are handed over without
+//! waiting; those that do not fit stay here, and when too many pile up the least of them go.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use headstock_config::command::{Command, Stop};
+use headstock_config::event::Event;
+use headstock_config::explain::{self, Explain};
+use headstock_config::ledger::Fact;
+use headstock_config::machine::{Controller, Live, Machine, Mode};
+use headstock_config::point::Value;
+use headstock_drivers::Refusal;
+use headstock_drivers::bus::schedule::{Look, Next, Outcome, Said, Schedule, Stopped, Ticket};
+use headstock_drivers::bus::{Carrier, Dialect, Fault, Place, Reading};
+use headstock_drivers::link::OpenError;
+use headstock_drivers::link::retry::Retry;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::sleep_until;
+
+use super::Surroundings;
+use crate::clock::now_ms;
+use crate::ledger;
+use crate::machine::lane::{self, Exit, StopNow};
+use crate::machine::{Ask, Error, What};
+use crate::points::{News, PointId};
+
+/// How often the task goes round at least, and tells how its bus is.
+const ROUND: Duration = Duration::from_secs(1);
+/// Facts that may wait here for room in the ledger before changes of mode are left out.
+const UNRECORDED: usize = 256;
+/// How long a closing house waits for outputs to take their safe states.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The task's ends of everything that its machines are reached by.
+pub(super) struct Ends {
+    pub(super) exits: Vec<Exit>,
+    pub(super) asks: mpsc::Receiver<Ask>,
+    pub(super) look: watch::Sender<Option<Look>>,
+    /// When it last went round.
+    pub(super) round: Arc<Mutex<Instant>>,
+}
+
+/// One machine on the bus.
+pub(super) struct Seat {
+    declared: Arc<Machine>,
+    live: watch::Sender<Live>,
+    points: Vec<Option<PointId>>,
+    /// Those who wait to hear that a stop was sent.
+    stops: Vec<StopNow>,
+}
+
+impl Seat {
+    pub(super) fn new(
+        declared: Arc<Machine>,
+        live: watch::Sender<Live>,
+        points: Vec<Option<PointId>>,
+    ) -> Self {
+        Self { declared, live, points, stops: Vec::new() }
+    }
+}
+
+/// A bus and everything about it but its carrier.
+pub(super) struct Bus<D: Dialect> {
+    schedule: Schedule<D>,
+    seats: Vec<Seat>,
+    ends: Ends,
+    around: Surroundings,
+    /// Who waits for a write.
+    askers: BTreeMap<Ticket, oneshot::Sender<Result<(), Error>>>,
+    tickets: Ticket,
+    unrecorded: VecDeque<Fact>,
+    /// When the bus is to be left whatever has been said by then.
+    leave_at: Option<Instant>,
+    looked: Instant,
+    /// Why opening failed last, so that each reason is told once.
+    reported: Option<String>,
+}
+
+/// Somebody wants something.
+enum Call {
+    Stop(usize, StopNow),
+    Ask(Ask),
+    Closing,
+}
+
+impl<D: Dialect> Bus<D> {
+    pub(super) fn new(
+        schedule: Schedule<D>,
+        seats: Vec<Seat>,
+        ends: Ends,
+        around: Surroundings,
+    ) -> Self {
+        Self {
+            schedule,
+            seats,
+            ends,
+            around,
+            askers: BTreeMap::new(),
+            tickets: 0,
+            unrecorded: VecDeque::new(),
+            leave_at: None,
+            looked: Instant::now(),
+            reported: None,
+        }
+    }
+
+    pub(super) async fn live(mut self, mut carrier: impl Carrier<D>) {
+        let mut retry = Retry::default();
+        while self.leave_at.is_none() {
+            match self.open(&mut carrier).await {
+                Some(Ok(())) => {
+                    retry.worked();
+                    self.reported = None;
+                    if let Some(why) = self.together(&mut carrier).await {
+                        self.part(&why);
+                    }
+                }
+                Some(Err(error)) => self.report(&error),
+                None => break,
+            }
+            self.apart(Instant::now() + retry.failed()).await;
+        }
+        if tokio::time::timeout(FAREWELL, carrier.close()).await.is_err() {
+            tracing::warn!(bus = %self.name(), "the bus could not be left in time");
+        }
+        self.part("the house is closing");
+        self.finish().await;
+    }
+
+    fn name(&self) -> &str {
+        self.seats.first().map_or("", |seat| seat.declared.id.as_str())
+    }
+
+    /// Opens the bus; `None`: the house is closing.
+    async fn open(&mut self, carrier: &mut impl Carrier<D>) -> Option<Result<(), OpenError>> {
+        let mut opening = pin!(carrier.open());
+        loop {
+            self.tell();
+            tokio::select! {
+                biased;
+                call = self.called() => self.take(call),
+                opened = &mut opening => return Some(opened),
+                () = tokio::time::sleep(ROUND) => (),
+            }
+            if self.leave_at.is_some() {
+                return None;
+            }
+        }
+    }
+
+    /// Answers whoever calls until it is time to try again.
+    async fn apart(&mut self, until: Instant) {
+        while self.leave_at.is_none() && Instant::now() < until {
+            self.tell();
+            tokio::select! {
+                biased;
+                call = self.called() => self.take(call),
+                () = sleep_until(until.min(Instant::now() + ROUND).into()) => (),
+            }
+        }
+    }
+
+    /// Until the link is lost (and why), or the house closes.
+    async fn together(&mut self, carrier: &mut impl Carrier<D>) -> Option<String> {
+        self.schedule.opened(Instant::now());
+        loop {
+            self.tell();
+            let now = Instant::now();
+            if self.leave_at.is_some_and(|at| at <= now || self.schedule.idle()) {
+                return None;
+            }
+            let lost = match self.schedule.next(now) {
+                Next::Do { machine, request, stops } => {
+                    self.perform(carrier, machine, &request, stops).await
+                }
+                Next::Wait(until) => self.wait(carrier, until).await,
+            };
+            if lost.is_some() {
+                return lost;
+            }
+        }
+    }
+
+    /// One request, while calls are taken in. Why the link is lost, if it is.
+    async fn perform(
+        &mut self,
+        carrier: &mut impl Carrier<D>,
+        machine: usize,
+        request: &D::Request,
+        stops: bool,
+    ) -> Option<String> {
+        let mut performing = pin!(carrier.perform(machine, request));
+        let result = loop {
+            tokio::select! {
+                biased;
+                call = self.called() => self.take(call),
+                result = &mut performing => break result,
+                // A device may take its time: the task lives nevertheless.
+                () = tokio::time::sleep(ROUND) => self.go_round(),
+            }
+        };
+        let now = Instant::now();
+        let lost = match &result {
+            Err(Fault::Lost(why)) => Some(why.clone()),
+            _ => None,
+        };
+        self.schedule.done(now, result);
+        // Whoever waits for rest must not be shown how things were before.
+        self.tell();
+        if stops && lost.is_none() {
+            for stop in std::mem::take(&mut self.seats[machine].stops) {
+                stop.tell(&Ok(now));
+            }
+        }
+        lost
+    }
+
+    /// Nothing is to be sent before this time, unless somebody calls or a device says something.
+    async fn wait(
+        &mut self,
+        carrier: &mut impl Carrier<D>,
+        until: Option<Instant>,
+    ) -> Option<String> {
+        let round = Instant::now() + ROUND;
+        let until = until.map_or(round, |until| until.min(round));
+        tokio::select! {
+            biased;
+            call = self.called() => self.take(call),
+            unasked = carrier.unasked() => match unasked {
+                Ok(readings) => self.heard(readings),
+                Err(Fault::Lost(why)) => return Some(why),
+                Err(fault) => tracing::warn!(bus = %self.name(), %fault, "unasked"),
+            },
+            () = sleep_until(until.into()) => (),
+        }
+        None
+    }
+
+    fn heard(&mut self, readings: Vec<Reading>) {
+        self.schedule.heard(Instant::now(), readings);
+    }
+
+    /// The next one who calls. Safe to drop while it waits.
+    async fn called(&mut self) -> Call {
+        tokio::select! {
+            biased;
+            (seat, stop) = lane::next_of(&mut self.ends.exits) => Call::Stop(seat, stop),
+            () = self.around.closing.cancelled(), if self.leave_at.is_none() => Call::Closing,
+            Some(ask) = self.ends.asks.recv() => Call::Ask(ask),
+        }
+    }
+
+    fn take(&mut self, call: Call) {
+        let now = Instant::now();
+        match call {
+            Call::Stop(seat, stop) => self.stop(now, seat, stop),
+            Call::Ask(ask) => self.answer(now, ask),
+            Call::Closing => {
+                self.schedule.close(now);
+                self.leave_at = Some(now + FAREWELL);
+            }
+        }
+    }
+
+    fn stop(&mut self, now: Instant, seat: usize, stop: StopNow) {
+        let stopped = self.schedule.stop(now, seat, stop.how);
+        self.tell();
+        match stopped {
+            Stopped::AtOnce => stop.tell(&Ok(now)),
+            Stopped::UnderWay => self.seats[seat].stops.push(stop),
+            Stopped::Offline => stop.tell(&Err(Refusal::NotOnline.into())),
+        }
+    }
+
+    fn answer(&mut self, now: Instant, ask: Ask) {
+        // Judged once more: it may have waited.
+        let permitted = ask.permitted(&self.seats[ask.seat].declared);
+        let Ask { seat, what, stops, answer, .. } = ask;
+        let overtaken = stops < self.ends.exits[seat].asked();
+        let begun = permitted.and_then(|()| match what {
+            _ if overtaken => Err(Error::Overtaken),
+            What::Obey(Command::Write { tag, value }) => self.write(now, seat, &tag, &value),
+            What::Obey(_) => Err(Refusal::Unsupported("do that; it takes values for tags").into()),
+            What::Start(_) => Err(Refusal::Unsupported("run programs").into()),
+        });
+        match begun {
+            Ok(ticket) => drop(self.askers.insert(ticket, answer)),
+            // The asker may have gone.
+            Err(error) => drop(answer.send(Err(error))),
+        }
+    }
+
+    fn write(
+        &mut self,
+        now: Instant,
+        seat: usize,
+        name: &str,
+        value: &Value,
+    ) -> Result<Ticket, Error> {
+        let refuse = |why: String| Error::Refused(Refusal::BadCommand(why));
+        let tags = &self.seats[seat].declared.tags;
+        let found = tags.iter().enumerate().find(|(_, tag)| tag.name == name);
+        let (tag, declared) = found.ok_or_else(|| refuse(format!("it has no tag `{name}`")))?;
+        if !declared.write {
+            return Err(refuse(format!("tag `{name}` is not declared with `write = true`")));
+        }
+        self.tickets += 1;
+        let place = Place { machine: seat, tag };
+        self.schedule.write(now, place, value, self.tickets)?;
+        Ok(self.tickets)
+    }
+
+    fn go_round(&mut self) {
+        let now = Instant::now();
+        *self.ends.round.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        if ROUND <= now.saturating_duration_since(self.looked) {
+            self.looked = now;
+            self.ends.look.send_replace(Some(self.schedule.look(now)));
+        }
+        self.hand_over();
+    }
+
+    /// Passes on what there is to be told.
+    fn tell(&mut self) {
+        let said = self.schedule.take();
+        let mut news = Vec::new();
+        for said in said {
+            match said {
+                Said::Reading(reading) => news.extend(self.news(reading)),
+                Said::Answer(ticket, outcome) => {
+                    if let Some(asker) = self.askers.remove(&ticket) {
+                        // The asker may have gone; the value stands either way.
+                        asker.send(result(outcome)).ok();
+                    }
+                }
+                said => self.fact(said),
+            }
+        }
+        if !news.is_empty() {
+            self.around.points.report(news);
+        }
+        for seat in 0..self.seats.len() {
+            self.tell_mode(seat);
+        }
+        self.go_round();
+    }
+
+    fn news(&self, reading: Reading) -> Option<News> {
+        let Reading { place, value, quality, at, why } = reading;
+        let id = *self.seats.get(place.machine)?.points.get(place.tag)?;
+        Some(News { id: id?, value, quality, at, why })
+    }
+
+    fn fact(&mut self, said: Said) {
+        match said {
+            Said::Came(machine) => {
+                let dialect = self.seats[machine].declared.driver.clone();
+                let controller = Controller { dialect, ..Controller::default() };
+                self.note(machine, Event::Connected { controller });
+            }
+            Said::Went(machine, reason) => {
+                let machine_id = &self.seats[machine].declared.id;
+                tracing::warn!(machine = %machine_id, %reason, "offline");
+                self.note(machine, Event::Disconnected { reason });
+                self.seats[machine].live.send_replace(Live { at_ms: now_ms(), ..Live::default() });
+                for stop in std::mem::take(&mut self.seats[machine].stops) {
+                    stop.tell(&Err(Refusal::NotOnline.into()));
+                }
+            }
+            Said::AtRest(machine, Stop::Stop | Stop::Abort) => {
+                self.note(machine, Event::AtRest { position: None, position_kept: true });
+            }
+            Said::NotStopped(machine, why) => {
+                let machine_id = &self.seats[machine].declared.id;
+                tracing::error!(machine = %machine_id, %why, "a stop is not confirmed");
+                let text = format!("a stop is not confirmed: {why}");
+                self.note(machine, Event::Message { text });
+            }
+            Said::AtRest(..) | Said::Reading(_) | Said::Answer(..) => (),
+        }
+    }
+
+    /// What a machine shows as, where that has changed.
+    fn tell_mode(&mut self, seat: usize) {
+        let mode = self.schedule.mode(seat);
+        let before = self.seats[seat].live.borrow().mode;
+        if mode == before {
+            return;
+        }
+        let live = Live { mode, said: mode.word().into(), at_ms: now_ms(), ..Live::default() };
+        self.seats[seat].live.send_replace(live);
+        // That it is offline, and why, has been said already.
+        if mode != Mode::Offline {
+            self.note(seat, Event::Mode { mode });
+        }
+    }
+
+    fn note(&mut self, seat: usize, said: Event) {
+        let least = matches!(said, Event::Mode { .. });
+        if least && UNRECORDED <= self.unrecorded.len() {
+            return;
+        }
+        let machine = self.seats[seat].declared.id.clone();
+        tracing::debug!(%machine, ?said);
+        self.unrecorded.push_back(Fact::Machine { machine, said });
+        // More than that many devices cannot come and go while a disk is stuck and be kept apart.
+        self.unrecorded.truncate(4 * UNRECORDED);
+    }
+
+    fn hand_over(&mut self) {
+        while let Some(fact) = self.unrecorded.pop_front() {
+            if let Err((_, fact)) = self.around.ledger.note(fact) {
+                self.unrecorded.push_front(*fact);
+                break;
+            }
+        }
+    }
+
+    fn report(&mut self, error: &(impl Explain + 'static)) {
+        let reason = explain::sentence(error);
+        if self.reported.as_ref() != Some(&reason) {
+            tracing::warn!(bus = %self.name(), "{}", explain::render(error));
+            self.part(&reason);
+            self.reported = Some(reason);
+        }
+    }
+
+    /// Tells everybody that the bus is out of reach.
+    fn part(&mut self, reason: &str) {
+        self.schedule.lost(Instant::now(), reason);
+        self.tell();
+    }
+
+    /// What has not been written down yet is, if the ledger still takes anything.
+    async fn finish(mut self) {
+        while !self.unrecorded.is_empty() {
+            self.hand_over();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            if self.around.ledger.health().borrow().eq(&ledger::Health::Failed) {
+                break;
+            }
+        }
+    }
+}
+
+/// What whoever asked for a value is told.
+fn result(outcome: Outcome) -> Result<(), Error> {
+    let said = outcome.to_string();
+    match outcome {
+        Outcome::Verified | Outcome::Sent => Ok(()),
+        Outcome::Rejected(_) => Err(Error::Rejected(said)),
+        Outcome::NoAnswer(_)
+        | Outcome::Unread(_)
+        | Outcome::Mismatch { .. }
+        | Outcome::Offline { begun: true, .. } => Err(Error::Unverified(said)),
+        Outcome::Expired | Outcome::Superseded | Outcome::Offline { .. } => {
+            Err(Error::NotSent(said))
+        }
+        Outcome::Overtaken => Err(Error::Overtaken),
+    }
+}

@@ -1,0 +1,217 @@
+//! The guard: a thread of its own that follows the points of the rules and acts at once.
+//!
+//! Just below the machines where the system permits it, above everything else. It sends stops by
+//! the machines' own lanes and leaves the rest (facts, writes, what buttons ask for) to the hand,
+//! by notes and wishes that never make it wait: see `hand.rs`.
+//!
+//! ```text
+//!  points --steps, in the order in which devices said them--> engine --deeds--> lanes, notes, wishes
+//!     ^-- all of them again every 100 ms: what is stale has said nothing
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use headstock_config::command::Stop;
+use headstock_config::machine::Mode;
+use headstock_config::rule::{Because, Does, Output, Reading};
+use headstock_config::tag::Role;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::engine::{By, Deed, Engine, Sight};
+use super::shared::{Note, Rules};
+use crate::machine;
+use crate::points::{Change, PointId, Step};
+
+/// SCHED_FIFO priority: just below machines on serial lines (40), which must send what it asks for.
+const PRIORITY: i32 = 39;
+
+/// What the guard wishes to be written, by rule; the latest counts.
+pub(super) struct Wishes {
+    /// Of each follow rule.
+    pub(super) follows: Vec<watch::Sender<Option<Output>>>,
+    /// Of each interlock.
+    pub(super) interlocks: Vec<watch::Sender<Option<Output>>>,
+}
+
+struct Guard {
+    rules: Rules,
+    machines: BTreeMap<String, machine::Handle>,
+    engine: Engine,
+    wishes: Wishes,
+    readings: BTreeMap<Arc<str>, Reading>,
+    names: BTreeMap<PointId, Arc<str>>,
+    /// When the device said what is being looked at.
+    seen: Instant,
+}
+
+/// Starts the guard. It ends when `closing` is cancelled.
+pub(super) fn start(
+    rules: Rules,
+    machines: BTreeMap<String, machine::Handle>,
+    wishes: Wishes,
+    closing: CancellationToken,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("rules".into()).spawn(move || {
+        if let Err(error) = headstock_drivers::link::os::realtime(PRIORITY) {
+            tracing::info!(%error, "no realtime priority; a busy box may delay interlocks");
+        }
+        let engine = Engine::new(rules.declared().clone(), Instant::now());
+        let names: BTreeMap<PointId, Arc<str>> =
+            rules.ids().iter().map(|(name, id)| (*id, name.as_str().into())).collect();
+        let (readings, seen) = (BTreeMap::new(), Instant::now());
+        Guard { rules, machines, engine, wishes, readings, names, seen }.watch(&closing);
+    })
+}
+
+impl Guard {
+    fn watch(mut self, closing: &CancellationToken) {
+        let mut follower = self.rules.points().follow(self.names.keys().copied());
+        while !closing.is_cancelled() {
+            let now = Instant::now();
+            let patience = self.engine.deadline(now).saturating_duration_since(now);
+            let changes = follower.recv_timeout(patience);
+            self.stand_back();
+            if changes.is_empty() {
+                self.look_again();
+            } else {
+                self.look_at(changes);
+            }
+        }
+    }
+
+    /// What has changed, step by step, in the order in which devices said it: a door that was open
+    /// for a moment only was open.
+    fn look_at(&mut self, changes: Vec<Change>) {
+        let mut steps: Vec<(PointId, Step)> = Vec::new();
+        for change in changes {
+            let id = change.id;
+            steps.extend(change.steps.into_iter().map(|step| (id, step)));
+        }
+        steps.sort_by_key(|(_, step)| step.at);
+        for (id, step) in steps {
+            let Some(name) = self.names.get(&id).cloned() else { continue };
+            let reading = Reading { value: step.value, quality: step.quality };
+            self.seen = step.at;
+            self.readings.insert(name, reading);
+            self.look();
+        }
+    }
+
+    fn look_again(&mut self) {
+        self.seen = Instant::now();
+        for (id, name) in &self.names {
+            let latest = self.rules.points().now(*id);
+            let reading = Reading { value: latest.value, quality: latest.quality };
+            self.readings.insert(name.clone(), reading);
+        }
+        self.look();
+    }
+
+    fn look(&mut self) {
+        let read = |point: &str| self.readings.get(point).cloned().unwrap_or_default();
+        let moves = |machine: &str| {
+            let mode = self.machines.get(machine).map(|it| it.live().mode);
+            mode.is_some_and(|it| matches!(it, Mode::Running | Mode::Jogging | Mode::Homing))
+        };
+        let sight = Sight { read: &read, moves: &moves };
+        let deeds = self.engine.look(Instant::now(), &sight);
+        for deed in deeds {
+            self.act(deed);
+        }
+        let mut status = self.rules.status();
+        status.phases = self.engine.phases().collect();
+        status.tripped = self.engine.tripped().map(|it| it.cloned()).collect();
+        status.chain_open = self.engine.chain_open();
+    }
+
+    fn act(&self, deed: Deed) {
+        let rules = &self.rules.declared().rules;
+        match deed {
+            Deed::Opened { because } => {
+                // Remembered before the first stop is sent: see `shared.rs`.
+                let movers = self.rules.declared().movers.iter().cloned();
+                self.rules.memory().uncleared.extend(movers);
+                self.rules.note(Note::Opened { because });
+            }
+            Deed::Closed => self.rules.note(Note::Closed),
+            Deed::Tripped { rule, because } => {
+                let declared = &rules.interlocks[rule];
+                if declared.latch {
+                    let latched = &mut self.rules.memory().latched;
+                    latched.insert(declared.name.clone(), because.clone());
+                }
+                self.rules.status().trips[rule] += 1;
+                let (rule, did) = (declared.name.clone(), did(&declared.does));
+                self.rules.note(Note::Tripped { rule, because, did });
+            }
+            Deed::Released { rule } => {
+                let rule = rules.interlocks[rule].name.clone();
+                self.rules.note(Note::Released { rule });
+            }
+            Deed::Stop { by, machine, how } => {
+                let by = match by {
+                    By::Chain => "hardware stop chain".to_owned(),
+                    By::Interlock(rule) => format!("interlock {}", rules.interlocks[rule].name),
+                    By::Follow(rule) => format!("rule {}", rules.follows[rule].name),
+                };
+                self.stop(&machine, how, &by);
+            }
+            Deed::Write { by, output } => self.wish(by, output),
+            Deed::Pressed { point, role } => self.pressed(point, role),
+        }
+    }
+
+    fn stop(&self, id: &str, how: Stop, by: &str) {
+        let Some(machine) = self.machines.get(id) else { return };
+        // A machine whose task has ended cannot be stopped by us and does not move on our account.
+        if let Ok(told) = machine.stop_now(how, by) {
+            self.rules.note(Note::Stopped { seen: self.seen, machine: id.to_owned(), told });
+        }
+    }
+
+    fn wish(&self, by: By, output: Output) {
+        let wishes = match by {
+            By::Follow(rule) => self.wishes.follows.get(rule),
+            By::Interlock(rule) => self.wishes.interlocks.get(rule),
+            By::Chain => None,
+        };
+        if let Some(wish) = wishes {
+            wish.send_replace(Some(output));
+        }
+    }
+
+    /// A hold is sent from here; whatever else a button asks for goes through the desk.
+    fn pressed(&self, point: String, role: Role) {
+        if role != Role::Hold {
+            return self.rules.note(Note::Pressed { point, role });
+        }
+        let by = format!("button {point}");
+        for machine in self.machines.keys() {
+            self.stop(machine, Stop::Hold, &by);
+        }
+        let because = Because { point, is: "on".into(), against: "on".into() };
+        self.rules.note(Note::Tripped { rule: by, because, did: "hold all machines".into() });
+    }
+
+    fn stand_back(&mut self) {
+        for (point, by) in self.rules.take_set() {
+            for rule in self.engine.set_aside(&point) {
+                self.rules.note(Note::StoodBack { rule, by: by.clone() });
+            }
+        }
+    }
+}
+
+/// What an interlock does, for people.
+pub(super) fn did(does: &Does) -> String {
+    match does {
+        Does::Stop { machine, how: Stop::Hold } => format!("hold {machine}"),
+        Does::Stop { machine, how: Stop::Stop } => format!("stop {machine}"),
+        Does::Stop { machine, how: Stop::Abort } => format!("abort {machine}"),
+        Does::Write(output) => format!("set {} to {}", output.point(), output.value),
+    }
+}

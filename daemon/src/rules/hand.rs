@@ -1,0 +1,269 @@
+//! The hand of the guard: writes down what the guard has done, and does what may wait a moment.
+//!
+//! ```text
+//!  notes ----> facts for the ledger, buttons for the desk
+//!  wishes ---> follow rules: by the desk, as `rule NAME`
+//!         \--> interlocks: to the machine at once, like a stop; written down afterwards
+//! ```
+//!
+//! Bounded everywhere: of each rule only the latest wish counts, a rule that trips again and again
+//! is written down once a second with how often, and a follow rule that flutters is slowed down.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use headstock_config::command::Command;
+use headstock_config::ledger::Fact;
+use headstock_config::machine::Mode;
+use headstock_config::people::{Person, Role};
+use headstock_config::rule::{Because, ChainEvent, Output, RuleEvent};
+use headstock_config::tag;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::guard::Wishes;
+use super::judge::Asker;
+use super::shared::{Note, Rules};
+use crate::desk::Desk;
+
+/// How often what could not be written down is tried again, and how often one rule is written down.
+const ROUND: Duration = Duration::from_millis(250);
+const AGAIN: Duration = Duration::from_secs(1);
+/// Facts that may wait for room in the ledger; more mean that it has failed.
+const UNWRITTEN: usize = 1024;
+/// A follow rule may write so often…
+const BURST: usize = 5;
+/// … within so long; then it waits.
+const WINDOW: Duration = Duration::from_secs(5);
+/// How long after a write that did not come through it is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Puts the hand's tasks into the set of tasks; what the guard wishes with.
+pub(super) fn spawn(
+    tasks: &mut JoinSet<&'static str>,
+    rules: &Rules,
+    desk: &Desk,
+    closing: &CancellationToken,
+) -> Wishes {
+    let book = Book::new(rules.clone(), desk.clone());
+    let until = closing.clone();
+    tasks.spawn(async move {
+        until.run_until_cancelled(book.keep()).await;
+        "the hand of the rules"
+    });
+    let declared = &rules.declared().rules;
+    let mut wishes = Wishes { follows: Vec::new(), interlocks: Vec::new() };
+    for rule in &declared.follows {
+        let (wish, wished) = watch::channel(None);
+        wishes.follows.push(wish);
+        let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.clone());
+        tasks.spawn(async move {
+            until.run_until_cancelled(follow(desk, name, wished)).await;
+            "a follow rule"
+        });
+    }
+    for rule in &declared.interlocks {
+        let (wish, wished) = watch::channel(None);
+        wishes.interlocks.push(wish);
+        let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.clone());
+        tasks.spawn(async move {
+            until.run_until_cancelled(interlock(desk, name, wished)).await;
+            "an interlock"
+        });
+    }
+    wishes
+}
+
+/// Writes what a follow rule wishes, the latest of it, until it has come through.
+async fn follow(desk: Desk, rule: String, mut wished: watch::Receiver<Option<Output>>) {
+    let who = Person { name: format!("rule {rule}"), role: Role::Operator };
+    let mut written: VecDeque<Instant> = VecDeque::new();
+    while wished.changed().await.is_ok() {
+        loop {
+            if let Some(first) = written.front().filter(|_| BURST <= written.len()) {
+                sleep(WINDOW.saturating_sub(first.elapsed())).await;
+                written.pop_front();
+            }
+            let Some(output) = wished.borrow_and_update().clone() else { break };
+            written.push_back(Instant::now());
+            let Output { machine, tag, value } = output;
+            let command = Command::Write { tag, value };
+            let asker = Asker::Follow(rule.clone());
+            let Err(refused) = desk.tell_as(&who, asker, &machine, command).await else { break };
+            tracing::warn!(%rule, "the tag was not set: {}", refused.sentence());
+            tokio::select! {
+                () = sleep(RETRY) => (),
+                changed = wished.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Writes what an interlock wishes, at once. The guard wishes again while it is not so.
+async fn interlock(desk: Desk, rule: String, mut wished: watch::Receiver<Option<Output>>) {
+    let mut failed = false;
+    while wished.changed().await.is_ok() {
+        let Some(output) = wished.borrow_and_update().clone() else { continue };
+        let told = desk.protect(&format!("interlock {rule}"), output).await;
+        if let (Err(refused), false) = (&told, failed) {
+            tracing::error!(%rule, "the tag was not set: {}", refused.sentence());
+        }
+        failed = told.is_err();
+    }
+}
+
+/// What is written down.
+struct Book {
+    rules: Rules,
+    desk: Desk,
+    unwritten: VecDeque<Fact>,
+    trips: BTreeMap<String, Trip>,
+}
+
+/// One rule's trips.
+struct Trip {
+    written: Instant,
+    untold: u64,
+    because: Because,
+    did: String,
+}
+
+impl Book {
+    fn new(rules: Rules, desk: Desk) -> Self {
+        Self { rules, desk, unwritten: VecDeque::new(), trips: BTreeMap::new() }
+    }
+
+    async fn keep(mut self) {
+        let mut round = interval(ROUND);
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let rules = self.rules.clone();
+            tokio::select! {
+                () = rules.noted() => (),
+                _ = round.tick() => self.late_trips(),
+            }
+            let (notes, lost) = self.rules.take_notes();
+            if 0 < lost {
+                tracing::error!(lost, "notes of the guard were given up; its stops were sent");
+            }
+            for note in notes {
+                self.take(note);
+            }
+            self.write();
+        }
+    }
+
+    fn take(&mut self, note: Note) {
+        match note {
+            Note::Tripped { rule, because, did } => self.tripped(rule, because, did),
+            Note::Released { rule } => {
+                let told = |it: &Trip| it.untold == 0 && it.written.elapsed() < AGAIN;
+                // One that flutters is told with the next trip.
+                if !self.trips.get(&rule).is_some_and(told) {
+                    self.push(Fact::Rule { rule, happened: RuleEvent::Released });
+                }
+            }
+            Note::Opened { because } => {
+                tracing::warn!(%because, "the hardware stop chain is open; machines are stopped");
+                let machines = self.rules.declared().movers.clone();
+                let happened = ChainEvent::Opened { because, machines };
+                self.push(Fact::StopChain { happened });
+            }
+            Note::Closed => self.push(Fact::StopChain { happened: ChainEvent::Closed }),
+            Note::StoodBack { rule, by } => {
+                self.push(Fact::Rule { rule, happened: RuleEvent::SetAside { by } });
+            }
+            Note::Stopped { seen, machine, told } => {
+                let rules = self.rules.clone();
+                tokio::spawn(async move {
+                    match told.await {
+                        Ok(Ok(sent)) => rules.times().note(sent.saturating_duration_since(seen)),
+                        // One that is out of reach is stopped when it moves again within sight.
+                        Ok(Err(error)) => tracing::warn!(%machine, %error, "it was not stopped"),
+                        Err(_) => tracing::warn!(%machine, "it is being shut down"),
+                    }
+                });
+            }
+            Note::Pressed { point, role } => {
+                let desk = self.desk.clone();
+                tokio::spawn(async move { press(&desk, &point, role).await });
+            }
+        }
+    }
+
+    fn tripped(&mut self, rule: String, because: Because, did: String) {
+        tracing::warn!(%rule, %because, %did, "tripped");
+        if let Some(trip) = self.trips.get_mut(&rule).filter(|it| it.written.elapsed() < AGAIN) {
+            trip.untold += 1;
+            (trip.because, trip.did) = (because, did);
+            return;
+        }
+        let untold = self.trips.get(&rule).map_or(0, |it| it.untold);
+        self.write_trip(rule, because, did, untold + 1);
+    }
+
+    fn write_trip(&mut self, rule: String, because: Because, did: String, times: u64) {
+        let trip =
+            Trip { written: Instant::now(), untold: 0, because: because.clone(), did: did.clone() };
+        self.trips.insert(rule.clone(), trip);
+        self.push(Fact::Rule { rule, happened: RuleEvent::Tripped { because, did, times } });
+    }
+
+    /// Trips that were only counted so far.
+    fn late_trips(&mut self) {
+        let late = |it: &Trip| 0 < it.untold && AGAIN <= it.written.elapsed();
+        let rules: Vec<String> =
+            self.trips.iter().filter(|(_, it)| late(it)).map(|(rule, _)| rule.clone()).collect();
+        for rule in rules {
+            let Some(Trip { untold, because, did, .. }) = self.trips.remove(&rule) else {
+                continue;
+            };
+            self.write_trip(rule, because, did, untold);
+        }
+    }
+
+    fn push(&mut self, fact: Fact) {
+        if UNWRITTEN <= self.unwritten.len() {
+            self.unwritten.pop_front();
+            tracing::error!("a fact about a rule could not be written down");
+        }
+        self.unwritten.push_back(fact);
+    }
+
+    fn write(&mut self) {
+        while let Some(fact) = self.unwritten.pop_front() {
+            if let Err((_, fact)) = self.desk.ledger().note(fact) {
+                self.unwritten.push_front(*fact);
+                return;
+            }
+        }
+    }
+}
+
+/// A button asks for something, at the desk like everybody else.
+async fn press(desk: &Desk, point: &str, role: tag::Role) {
+    let who = Person { name: format!("button {point}"), role: Role::Operator };
+    let done = match role {
+        tag::Role::Resume => resume(desk, &who).await,
+        tag::Role::CycleStart => desk.cycle_start(&who).await.map(drop),
+        tag::Role::Acknowledge => desk.acknowledge_all(&who).await,
+        _ => Ok(()),
+    };
+    if let Err(refused) = done {
+        tracing::warn!(%point, "the button's wish was refused: {}", refused.sentence());
+    }
+}
+
+async fn resume(desk: &Desk, who: &Person) -> Result<(), crate::desk::Refused> {
+    let held = desk.equipment().into_iter().filter(|it| it.state == Mode::Held);
+    for machine in held {
+        desk.tell(who, &machine.id, Command::Resume).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,376 @@
+//! Carries Modbus requests: over a serial line, over TCP, and as RTU frames inside a connection.
+//!
+//! ```text
+//!  perform -> [ closed ] --open--> [ settle: what is owed comes or its time passes; silence ]
+//!                 ^                     | send
+//!                 |                [ wait ] --answer--> checked -> Answer | Refused | Away
+//!                 |                     | time up, no answer to this, dropped halfway
+//!                 +---- TCP, lost ------+---- serial: owed until the slowest would have answered
+//! ```
+//!
+//! Standard functions are carried by a library (see [`library`]), the others and RTU over TCP by
+//! the framer (see [`framer`]); both read through one handle that keeps the time (see [`lent`]).
+//!
+//! Invariants: one request is under way at a time. An answer counts only if it is one whole frame
+//! with nothing around it, of the unit, function and length that were asked for. After anything
+//! else, be it that this future was dropped, nothing is asked before what may still come has come:
+//! over TCP the connection is dropped, on a line the slowest device's time is waited out, and twice
+//! that before the same device is asked again (the answers of one device to two equal requests
+//! cannot be told apart). Before each request the line is silent as long as the standard wants.
+
+pub mod evidence;
+mod framer;
+mod lent;
+mod library;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use headstock_config::machine::{Machine, Port as Plug};
+use headstock_config::tag::Framing;
+use tokio::net::TcpStream;
+use tokio::time::timeout_at;
+
+use self::evidence::Evidence;
+use self::lent::{Lent, Limits, Port};
+use self::library::Library;
+use super::failure::Why;
+use super::identity::Identity;
+use super::{Link, OpenError};
+use crate::bus::{Carrier, Dialect, Fault, Reading};
+use crate::modbus::frame::{self, Mbap};
+use crate::modbus::pdu;
+use crate::modbus::{Answer, Request};
+
+/// How long a device on the network may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(3);
+/// After so long without a byte a connection is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+/// How long all devices have for a request that none of them answers.
+const TURNAROUND: Duration = Duration::from_millis(100);
+/// USB adapters hand over a frame in pieces; a longer gap on a line ends it.
+const LINE_GAP: Duration = Duration::from_millis(50);
+/// Serial servers cut a frame into packets; a longer gap ends it.
+const STREAM_GAP: Duration = Duration::from_millis(200);
+/// A line that does not fall silent for so long is spoken over by somebody.
+const BABBLE: Duration = Duration::from_secs(1);
+
+/// How frames travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Serial,
+    RtuOverTcp,
+    Tcp,
+}
+
+/// The wire of one bus.
+pub struct Wire {
+    machines: Vec<Machine>,
+    way: Way,
+    evidence: Evidence,
+    open: Option<Open>,
+    known: Option<Identity>,
+    /// When the line was last heard, or will have carried what was sent.
+    heard: Instant,
+    /// An answer that nobody waits for any more may come until then.
+    owed: Option<Instant>,
+    /// The same for one device.
+    late: BTreeMap<u8, Instant>,
+}
+
+/// What matters of a device here.
+#[derive(Clone, Copy)]
+struct Device {
+    timeout_ms: u64,
+    pause_ms: u64,
+    framing: Framing,
+}
+
+impl Device {
+    fn of(machine: &Machine) -> Self {
+        let bus = &machine.bus;
+        let (timeout_ms, pause_ms) = (bus.timeout_ms, bus.pause_ms);
+        Self { timeout_ms, pause_ms, framing: bus.framing }
+    }
+}
+
+struct Open {
+    port: Port,
+    lent: Lent,
+    /// Absent while it is at work, and so after it was dropped at work.
+    library: Option<Library>,
+}
+
+impl Open {
+    fn new(port: Port, evidence: &Evidence) -> Self {
+        let lent = Lent::new(port.clone(), evidence.clone());
+        Self { port, lent, library: None }
+    }
+}
+
+impl Wire {
+    /// The wire that these machines share: the first one's port, speed and framing are its own.
+    pub fn new(machines: &[Machine]) -> Self {
+        let way = machines.first().map_or(Way::Serial, |first| {
+            match (&first.port, first.driver.as_str(), first.bus.framing) {
+                (_, _, Framing::RtuOverTcp) => Way::RtuOverTcp,
+                (Plug::Tcp(..), "modbus-rtu", _) => Way::RtuOverTcp,
+                (Plug::Tcp(..), _, _) => Way::Tcp,
+                _ => Way::Serial,
+            }
+        });
+        Self {
+            machines: machines.to_vec(),
+            way,
+            evidence: Evidence::default(),
+            open: None,
+            known: None,
+            heard: Instant::now(),
+            owed: None,
+            late: BTreeMap::new(),
+        }
+    }
+
+    /// What went over it lately. Clones stay up to date.
+    pub fn evidence(&self) -> Evidence {
+        self.evidence.clone()
+    }
+
+    fn baud(&self) -> u32 {
+        self.machines.first().map_or(9_600, |it| it.baud)
+    }
+
+    fn character(&self) -> Duration {
+        self.machines.first().map_or(Duration::ZERO, frame::character_of)
+    }
+
+    /// How long the slowest device on the wire may take.
+    fn slowest(&self) -> Duration {
+        let longest = self.machines.iter().map(|it| it.bus.timeout_ms).max();
+        Duration::from_millis(longest.unwrap_or_default())
+    }
+
+    // ---- opening ------------------------------------------------------------------------------
+
+    async fn opened(&mut self) -> Result<(), OpenError> {
+        if self.owed.is_some() && self.way != Way::Serial {
+            self.open = None;
+        }
+        if self.open.is_some() {
+            return Ok(());
+        }
+        let Some(first) = self.machines.first() else { return Ok(()) };
+        let port =
+            match (&first.port, self.way) {
+                (Plug::Tcp(host, port), _) => connect(host, *port).await.map_err(|why| {
+                    OpenError { machine: first.id.clone(), port: first.port.to_string(), why }
+                })?,
+                _ => {
+                    let link = Link::open(first, self.known.as_ref())?;
+                    self.known = link.identity().cloned().or(self.known.take());
+                    Port::Serial(Arc::new(link))
+                }
+            };
+        self.open = Some(Open::new(port, &self.evidence));
+        self.heard = Instant::now();
+        if self.way == Way::Tcp {
+            self.owed = None;
+        }
+        Ok(())
+    }
+
+    // ---- silence ------------------------------------------------------------------------------
+
+    /// Waits until nothing can come any more that is not an answer to what is asked next.
+    async fn settle(&mut self, device: Device, unit: u8) -> Result<(), Fault> {
+        let Some(open) = &self.open else { return Ok(()) };
+        let pause = Duration::from_millis(device.pause_ms);
+        if self.way == Way::Tcp {
+            tokio::time::sleep_until((self.heard + pause).into()).await;
+            return Ok(());
+        }
+        let silence = frame::silence(self.baud()) + pause;
+        let owed = self.owed.into_iter().chain(self.late.get(&unit).copied()).max();
+        let give_up = owed.unwrap_or(self.heard).max(Instant::now()) + silence + BABBLE;
+        let mut buffer = [0; 256];
+        loop {
+            let quiet = (self.heard + silence).max(owed.unwrap_or(self.heard));
+            match timeout_at(quiet.into(), open.port.read(&mut buffer)).await {
+                Err(_) => break,
+                Ok(Err(error)) => return Err(Fault::Lost(error.to_string())),
+                Ok(Ok(read)) => {
+                    self.heard = Instant::now();
+                    self.evidence.received(&buffer[..read]);
+                    self.evidence.verdict("dropped: nobody asked");
+                }
+            }
+            if give_up < Instant::now() {
+                return Err(Fault::Garbled("the line does not fall silent".into()));
+            }
+        }
+        self.owed = None;
+        self.late.remove(&unit);
+        Ok(())
+    }
+
+    /// How long an exchange may take that begins now.
+    fn limits(&self, device: Device, request: &Request) -> Limits {
+        let now = Instant::now();
+        let timeout = Duration::from_millis(device.timeout_ms);
+        if self.way == Way::Tcp {
+            return Limits { first: now + timeout, gap: timeout, all: now + timeout };
+        }
+        let first = now + self.sending(request) + timeout;
+        let answer = request.pdu.answer_length() as u32 + 3;
+        let gap = match self.way {
+            Way::Serial => LINE_GAP.max(frame::silence(self.baud())),
+            _ => STREAM_GAP,
+        };
+        // The pace of a device may differ a little; one that is half as fast is broken.
+        Limits { first, gap, all: first + self.character() * answer * 2 + gap }
+    }
+
+    /// How long a request is on the wire.
+    fn sending(&self, request: &Request) -> Duration {
+        self.character() * (request.pdu.length() as u32 + 3)
+    }
+
+    // ---- an exchange --------------------------------------------------------------------------
+
+    async fn exchange(&mut self, device: Device, request: &Request) -> Result<Answer, Fault> {
+        self.opened().await.map_err(|error| Fault::Lost(error.why.to_string()))?;
+        self.settle(device, request.unit).await?;
+        let limits = self.limits(device, request);
+        let slowest = self.slowest();
+        // Stands until there is an answer, even if nobody waits for it any more.
+        self.owed = Some(limits.first.max(Instant::now() + self.sending(request) + slowest));
+        self.late.insert(request.unit, limits.first + slowest);
+        let Some(open) = &mut self.open else { return Err(Fault::Lost("it is closed".into())) };
+        open.lent.begin(limits);
+        let sent = Instant::now();
+        let all = request.unit == 0 && self.way != Way::Tcp;
+        let done = match library::call(&request.pdu) {
+            _ if all => framer::broadcast(&mut open.lent, request).await,
+            Some(call) if self.way != Way::RtuOverTcp => {
+                let (lent, way) = (open.lent.clone(), self.way);
+                let mut library = open.library.take().unwrap_or_else(|| match way {
+                    Way::Tcp => Library::tcp(lent),
+                    _ => Library::serial(lent),
+                });
+                let done = library.call(request.unit, call).await;
+                open.library = done.is_ok().then_some(library);
+                done
+            }
+            _ if self.way == Way::Tcp => framer::over_tcp(&mut open.lent, request).await,
+            _ => framer::framed(&mut open.lent, request, device.framing).await,
+        };
+        let (seen, last) = {
+            let exchange = open.lent.exchange();
+            (exchange.seen.clone(), exchange.last)
+        };
+        self.heard = last.unwrap_or(sent + self.sending(request));
+        match done {
+            Err(trouble) => Err(trouble.fault(seen.len(), device.timeout_ms)),
+            Ok(()) if all => {
+                tokio::time::sleep_until((self.heard + TURNAROUND).into()).await;
+                Ok(Answer::Done)
+            }
+            Ok(()) => self.judged(device, request, &seen),
+        }
+    }
+
+    /// What the bytes say that came, if they are an answer to this.
+    fn judged(&self, device: Device, request: &Request, seen: &[u8]) -> Result<Answer, Fault> {
+        let (unit, pdu) = if self.way == Way::Tcp {
+            let mut rest = seen.to_vec();
+            match Mbap::take(&mut rest) {
+                Ok(Some(frame)) if rest.is_empty() => (frame.unit, frame.pdu),
+                _ => return Err(Fault::Garbled("it is not one whole frame".into())),
+            }
+        } else {
+            let (unit, pdu) = frame::opened(seen)
+                .ok_or_else(|| Fault::Garbled("its checksum is wrong".into()))?;
+            (unit, pdu.to_vec())
+        };
+        if unit != request.unit {
+            return Err(Fault::Garbled(format!("an answer of unit {unit}")));
+        }
+        if device.framing == Framing::Huanyang && pdu.first() == Some(&0x81) {
+            let means = "the drive does not know the parameter or its value";
+            return Err(Fault::Refused { number: 0x81, means, later: false });
+        }
+        pdu::decode(&request.pdu, &pdu)
+    }
+
+    /// What follows from how an exchange ended.
+    fn conclude(&mut self, unit: u8, outcome: &Result<Answer, Fault>) {
+        match outcome {
+            Ok(_) | Err(Fault::Refused { .. } | Fault::Away(_)) => {
+                self.owed = None;
+                self.late.remove(&unit);
+            }
+            // The port is released first, so that the system gives the same name again.
+            Err(Fault::Lost(_)) => self.open = None,
+            Err(_) => {
+                if let Some(open) = &mut self.open {
+                    open.library = None;
+                }
+            }
+        }
+        match outcome {
+            Ok(_) => self.evidence.verdict("ok"),
+            Err(fault) => self.evidence.verdict(fault.to_string()),
+        }
+    }
+}
+
+/// A connection to a device, with its questions answered at once and its silence noticed.
+async fn connect(host: &str, port: u16) -> Result<Port, Why> {
+    let connecting = TcpStream::connect((host, port));
+    let stream = tokio::time::timeout(CONNECT, connecting)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        .map_err(Why::Unreachable)?;
+    // A device that is gone is noticed without it, only later.
+    stream.set_nodelay(true).ok();
+    keep_alive(&stream).ok();
+    Ok(Port::Stream(Arc::new(stream)))
+}
+
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    use rustix::net::sockopt;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE)?;
+    sockopt::set_tcp_keepcnt(stream, 3)?;
+    Ok(())
+}
+
+impl<D: Dialect<Request = Request, Answer = Answer>> Carrier<D> for Wire {
+    async fn open(&mut self) -> Result<(), OpenError> {
+        self.open = None;
+        self.opened().await
+    }
+
+    async fn perform(&mut self, machine: usize, request: &Request) -> Result<Answer, Fault> {
+        let Some(device) = self.machines.get(machine).map(Device::of) else {
+            return Err(Fault::Garbled("there is no such machine on this bus".into()));
+        };
+        let outcome = self.exchange(device, request).await;
+        self.conclude(request.unit, &outcome);
+        outcome
+    }
+
+    /// Devices that speak Modbus answer and say nothing else.
+    async fn unasked(&mut self) -> Result<Vec<Reading>, Fault> {
+        std::future::pending().await
+    }
+
+    async fn close(&mut self) {
+        self.open = None;
+    }
+}
