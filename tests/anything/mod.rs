@@ -5,6 +5,7 @@
 //! and which promises are looked after stands in the function's file. `tests/fuzz` searches for
 //! new bytes; `tests/corpora.rs` keeps those that led somewhere.
 
+mod chips;
 mod config;
 mod gcode;
 mod grbl;
@@ -12,6 +13,7 @@ mod journal;
 mod minutes;
 mod modbus;
 
+pub use chips::chips;
 pub use config::config;
 pub use gcode::gcode;
 pub use grbl::{grbl, marlin};

@@ -162,7 +162,8 @@ async fn a_stop_puts_outputs_into_their_safe_state_and_a_hold_as_declared() {
     assert_eq!(shop.world("pins.pins", "get gpiochip0/23"), "1 out");
     assert_eq!(shop.world("pins.pins", "get gpiochip0/22"), "0 out", "a hold leaves it");
     for machine in ["pins", "expander"] {
-        shop.desk().stop(&shop.ada, machine, Stop::Stop).await.unwrap();
+        let report = shop.desk().stop(&shop.ada, machine, Stop::Stop).await.unwrap();
+        assert!(report.sent && report.confirmed, "{report:?}");
     }
     assert_eq!(shop.world("pins.pins", "get gpiochip0/22"), "1 out");
     assert_eq!(shop.world("pins.pins", "get gpiochip0/23"), "0 out");

@@ -16,6 +16,7 @@ mod alarms;
 mod client;
 mod config;
 mod demo;
+mod discover;
 mod doctor;
 mod events;
 mod files;
@@ -87,6 +88,7 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Clear { machine } => alarms::clear(&call()?, machine),
         Verb::Token { what } => tokens::token(&call()?, what),
         Verb::Config { what } => config::config(&what, common.config.as_deref(), common.json),
+        Verb::Discover(words) => discover::discover(words, &common),
         Verb::Doctor => doctor::doctor(&common),
         Verb::Journal { what } => journal::journal(what, &common),
         Verb::Trace { what } => traces::trace(&what, common.json),

@@ -2,6 +2,7 @@
 
 pub mod alarms;
 pub mod buses;
+pub mod discover;
 pub mod entries;
 pub mod files;
 pub mod findings;
