@@ -108,6 +108,19 @@ async fn run(driver: &str, network: bool, requests: u64) -> Came {
             Ok(Ok(Answer::Words(words))) => {
                 let want = (address..address + count).map(|it| mark(unit, it));
                 let right = words.iter().copied().eq(want);
+                if !right {
+                    println!("{request:?} was answered {words:X?}");
+                    println!(
+                        "{}",
+                        wire.evidence()
+                            .text()
+                            .lines()
+                            .rev()
+                            .take(40)
+                            .collect::<Vec<_>>()
+                            .join("\n")
+                    );
+                }
                 came.right += u64::from(right);
                 came.wrong += u64::from(!right);
             }

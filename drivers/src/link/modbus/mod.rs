@@ -14,18 +14,18 @@
 //! Invariants: one request is under way at a time. An answer counts only if it is one whole frame
 //! with nothing around it, of the unit, function and length that were asked for. After anything
 //! else, be it that this future was dropped, nothing is asked before what may still come has come:
-//! over TCP the connection is dropped, on a line the slowest device's time is waited out, and twice
-//! that before the same device is asked again (the answers of one device to two equal requests
-//! cannot be told apart). Before each request the line is silent as long as the standard wants.
+//! over TCP the connection is dropped, on a line the slowest device's time is waited out; and a device
+//! is not asked what its old answer could be taken for (see [`owing`]). Before each request the line
+//! is silent as long as the standard wants.
 
 pub mod evidence;
 mod framer;
 mod lent;
 mod library;
+mod owing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,12 +38,13 @@ use tokio::time::timeout_at;
 use self::evidence::Evidence;
 use self::lent::{Lent, Limits, Port};
 use self::library::Library;
+use self::owing::{Before, Owing};
 use super::failure::Why;
 use super::identity::Identity;
 use super::{Link, OpenError};
 use crate::bus::{Carrier, Dialect, Fault, Reading};
 use crate::modbus::frame::{self, Mbap};
-use crate::modbus::pdu;
+use crate::modbus::pdu::{self, Ask};
 use crate::modbus::{Answer, Request};
 
 /// How long a device on the network may take to accept a connection.
@@ -56,6 +57,8 @@ const TURNAROUND: Duration = Duration::from_millis(100);
 const LINE_GAP: Duration = Duration::from_millis(50);
 /// Serial servers cut a frame into packets; a longer gap ends it.
 const STREAM_GAP: Duration = Duration::from_millis(200);
+/// The function that asks for nothing but an answer.
+const LOOP_BACK: u8 = 8;
 /// A line that does not fall silent for so long is spoken over by somebody.
 const BABBLE: Duration = Duration::from_secs(1);
 
@@ -78,8 +81,10 @@ pub struct Wire {
     heard: Instant,
     /// An answer that nobody waits for any more may come until then.
     owed: Option<Instant>,
-    /// The same for one device.
-    late: BTreeMap<u8, Instant>,
+    /// What each device on a line may still say.
+    owing: Owing,
+    /// Number of the last probe.
+    probe: u16,
 }
 
 /// What matters of a device here.
@@ -131,7 +136,8 @@ impl Wire {
             known: None,
             heard: Instant::now(),
             owed: None,
-            late: BTreeMap::new(),
+            owing: Owing::default(),
+            probe: 0,
         }
     }
 
@@ -185,8 +191,9 @@ impl Wire {
 
     // ---- silence ------------------------------------------------------------------------------
 
-    /// Waits until nothing can come any more that is not an answer to what is asked next.
-    async fn settle(&mut self, device: Device, unit: u8) -> Result<(), Fault> {
+    /// Waits until nothing can come any more that could be taken for an answer to what is asked next;
+    /// not before `late`, if that is said.
+    async fn settle(&mut self, device: Device, late: Option<Instant>) -> Result<(), Fault> {
         let Some(open) = &self.open else { return Ok(()) };
         let pause = Duration::from_millis(device.pause_ms);
         if self.way == Way::Tcp {
@@ -194,7 +201,7 @@ impl Wire {
             return Ok(());
         }
         let silence = frame::silence(self.baud()) + pause;
-        let owed = self.owed.into_iter().chain(self.late.get(&unit).copied()).max();
+        let owed = self.owed.into_iter().chain(late).max();
         let give_up = owed.unwrap_or(self.heard).max(Instant::now()) + silence + BABBLE;
         let mut buffer = [0; 256];
         loop {
@@ -213,7 +220,6 @@ impl Wire {
             }
         }
         self.owed = None;
-        self.late.remove(&unit);
         Ok(())
     }
 
@@ -241,14 +247,71 @@ impl Wire {
 
     // ---- an exchange --------------------------------------------------------------------------
 
-    async fn exchange(&mut self, device: Device, request: &Request) -> Result<Answer, Fault> {
+    /// Asks a device once nothing that it may still say could be taken for the answer.
+    async fn asked(&mut self, device: Device, request: &Request) -> Result<Answer, Fault> {
+        if self.way == Way::Tcp || request.unit == 0 {
+            return self.exchange(device, request, None).await;
+        }
+        let (unit, pdu) = (request.unit, &request.pdu);
+        let probes = device.framing != Framing::Huanyang;
+        let late = match self.owing.before(Instant::now(), unit, pdu, probes) {
+            Before::Nothing => None,
+            Before::Wait(until) => Some(until),
+            Before::Probe(after) => {
+                self.cleared(device, unit, after).await?;
+                None
+            }
+        };
+        let outcome = self.exchange(device, request, late).await;
+        match &outcome {
+            Ok(_) | Err(Fault::Refused { .. } | Fault::Away(_)) => self.owing.answered(unit, pdu),
+            Err(_) => self.owing.silent(unit),
+        }
+        outcome
+    }
+
+    /// Has the device answer something that nothing else can be taken for.
+    async fn cleared(&mut self, device: Device, unit: u8, after: Instant) -> Result<(), Fault> {
+        self.probe = self.probe.wrapping_add(1);
+        let [high, low] = self.probe.to_be_bytes();
+        let pdu = Ask::Raw { function: LOOP_BACK, data: vec![0, 0, high, low] };
+        let probe = Request { unit, pdu };
+        let mut outcome = self.exchange(device, &probe, Some(after)).await;
+        match (&outcome, &probe.pdu) {
+            (Ok(Answer::Bytes(told)), Ask::Raw { data, .. }) if told == data => {
+                self.owing.proved(unit);
+            }
+            (Ok(_), _) => outcome = Err(Fault::Garbled("an answer to another test".into())),
+            (Err(Fault::Refused { .. }), _) => self.owing.proved(unit),
+            (Err(_), _) => self.owing.in_vain(unit),
+        }
+        self.conclude(&outcome);
+        match outcome {
+            Ok(_) | Err(Fault::Refused { .. }) => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// `late`: see [`settle`](Self::settle).
+    async fn exchange(
+        &mut self,
+        device: Device,
+        request: &Request,
+        late: Option<Instant>,
+    ) -> Result<Answer, Fault> {
         self.opened().await.map_err(|error| Fault::Lost(error.why.to_string()))?;
-        self.settle(device, request.unit).await?;
+        self.settle(device, late).await?;
         let limits = self.limits(device, request);
         let slowest = self.slowest();
         // Stands until there is an answer, even if nobody waits for it any more.
         self.owed = Some(limits.first.max(Instant::now() + self.sending(request) + slowest));
-        self.late.insert(request.unit, limits.first + slowest);
+        if !matches!(request.pdu, Ask::Raw { function: LOOP_BACK, .. }) {
+            if late.is_some() {
+                self.owing.waited(request.unit);
+            }
+            let until = limits.first + slowest;
+            self.owing.asked(Instant::now(), request.unit, &request.pdu, until);
+        }
         let Some(open) = &mut self.open else { return Err(Fault::Lost("it is closed".into())) };
         open.lent.begin(limits);
         let sent = Instant::now();
@@ -307,11 +370,10 @@ impl Wire {
     }
 
     /// What follows from how an exchange ended.
-    fn conclude(&mut self, unit: u8, outcome: &Result<Answer, Fault>) {
+    fn conclude(&mut self, outcome: &Result<Answer, Fault>) {
         match outcome {
             Ok(_) | Err(Fault::Refused { .. } | Fault::Away(_)) => {
                 self.owed = None;
-                self.late.remove(&unit);
             }
             // The port is released first, so that the system gives the same name again.
             Err(Fault::Lost(_)) => self.open = None,
@@ -360,8 +422,8 @@ impl<D: Dialect<Request = Request, Answer = Answer>> Carrier<D> for Wire {
         let Some(device) = self.machines.get(machine).map(Device::of) else {
             return Err(Fault::Garbled("there is no such machine on this bus".into()));
         };
-        let outcome = self.exchange(device, request).await;
-        self.conclude(request.unit, &outcome);
+        let outcome = self.asked(device, request).await;
+        self.conclude(&outcome);
         outcome
     }
 

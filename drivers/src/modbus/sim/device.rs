@@ -25,6 +25,8 @@ struct Device {
     life: Life,
     /// When it was last looked at, seconds since it was switched on.
     at: f64,
+    /// It does one thing after the other: what it says next it says after this.
+    free: Instant,
 }
 
 impl Device {
@@ -40,7 +42,7 @@ impl Device {
         }
         bank.fill_holes();
         let (framing, life) = (machine.bus.framing, Life::of(machine));
-        Self { framing, tags: machine.tags.clone(), bank, life, at: 0.0 }
+        Self { framing, tags: machine.tags.clone(), bank, life, at: 0.0, free: Instant::now() }
     }
 
     fn advance(&mut self, now: f64) {
@@ -194,8 +196,15 @@ impl Devices {
         self.counted.requests += 1;
     }
 
-    /// A request came in whole. `gateway`: somebody answers for units that do not exist.
-    pub(super) fn asked(&mut self, unit: u8, pdu: &[u8], gateway: bool) -> Option<Said> {
+    /// A request came in whole, at this moment. `gateway`: somebody answers for units that do not
+    /// exist.
+    pub(super) fn asked(
+        &mut self,
+        arrived: Instant,
+        unit: u8,
+        pdu: &[u8],
+        gateway: bool,
+    ) -> Option<Said> {
         let since = self.switched_on.elapsed();
         let function = pdu.first().copied().unwrap_or_default();
         let said = |pdu, after| Said { unit, pdu, after, corrupt: false, short: false };
@@ -214,7 +223,11 @@ impl Devices {
         }
         let device = self.devices.get_mut(&unit)?;
         device.advance(now);
-        let mut said = said(device.answer(pdu), self.options.thinking());
+        let begins = device.free.max(arrived);
+        let thinking = self.options.thinking();
+        device.free = begins + thinking;
+        let after = begins.saturating_duration_since(arrived) + thinking;
+        let mut said = said(device.answer(pdu), after);
         match fault {
             None => self.counted.answers += 1,
             Some(_) => self.counted.faults += 1,
@@ -222,7 +235,13 @@ impl Devices {
         let Some(fault) = fault else { return Some(said) };
         match fault {
             What::Silence | What::Dead | What::Cut => return None,
-            What::Late => said.after += self.options.late.mul_f64(0.5 + self.chance()),
+            What::Late => {
+                let late = self.options.late.mul_f64(0.5 + self.chance());
+                said.after += late;
+                if let Some(device) = self.devices.get_mut(&unit) {
+                    device.free += late;
+                }
+            }
             What::WrongUnit => said.unit = unit.wrapping_add(1).max(1),
             What::Corrupt => said.corrupt = true,
             What::Short => said.short = true,

@@ -166,7 +166,7 @@ impl Line {
         if unit == 0 {
             return devices.all_asked(pdu);
         }
-        let said = devices.asked(unit, pdu, false);
+        let said = devices.asked(arrived, unit, pdu, false);
         drop(devices);
         if let Some(said) = said {
             self.answer(&said, arrived);

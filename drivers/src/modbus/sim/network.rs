@@ -111,8 +111,9 @@ impl Host {
     }
 
     fn tcp(&mut self, devices: &Mutex<Devices>) -> Result<(), Gone> {
+        let now = Instant::now();
         while let Some(frame) = Mbap::take(&mut self.came).map_err(|_| Gone)? {
-            let said = locked(devices).asked(frame.unit, &frame.pdu, true);
+            let said = locked(devices).asked(now, frame.unit, &frame.pdu, true);
             if let Some(said) = said {
                 let transaction = frame.transaction.wrapping_add(u16::from(said.corrupt));
                 let (after, short) = (said.after, said.short);
@@ -120,13 +121,14 @@ impl Host {
                 if short {
                     bytes.truncate(bytes.len() - 1);
                 }
-                self.out.push((Instant::now() + after, bytes));
+                self.out.push((now + after, bytes));
             }
         }
         Ok(())
     }
 
     fn rtu(&mut self, devices: &Mutex<Devices>) {
+        let now = Instant::now();
         loop {
             match frame::request_end(&self.came) {
                 End::At(length) if length <= self.came.len() => {
@@ -134,9 +136,8 @@ impl Host {
                     match frame::opened(&bytes) {
                         Some((0, pdu)) => locked(devices).all_asked(pdu),
                         Some((unit, pdu)) => {
-                            let said = locked(devices).asked(unit, pdu, false);
-                            self.out
-                                .extend(said.map(|said| (Instant::now() + said.after, said.rtu())));
+                            let said = locked(devices).asked(now, unit, pdu, false);
+                            self.out.extend(said.map(|said| (now + said.after, said.rtu())));
                         }
                         None => self.came.clear(),
                     }
