@@ -7,6 +7,7 @@ mod house {
     mod jobs;
     mod printer;
     mod restart;
+    mod rules;
     mod start;
     mod stops;
 }

@@ -73,6 +73,7 @@ async fn measure(edges: usize, machines: usize) -> Result<Vec<Duration>> {
     let house = open(folder.path(), machines, &relayed).await?;
     let ada = Person { name: "ada".into(), role: Role::Admin };
     let door = house.desk.points().id(DOOR).context("the point is declared")?;
+    say(&house, door, true);
     let file = bring(&house, &ada).await?;
     for number in 0..machines {
         let machine = format!("mill{number}");
