@@ -66,7 +66,7 @@ struct World {
 impl World {
     /// A door that is closed and a chain that is closed, before anybody looks.
     fn around(dir: &Path) -> Self {
-        let socket = dir.join("state/sim/pins.tty");
+        let socket = dir.join("state/sim/pins.pins");
         let mut world =
             Self { door: BufReader::new(UnixStream::connect(socket).expect("the board is there")) };
         world.set(17, true);
