@@ -18,7 +18,7 @@ pub struct LookFor {
     pub i2c: bool,
     /// Ask what does not introduce itself: `?` for GRBL, M115 for printers.
     pub ask: bool,
-    /// Serial ports beside those that are plugged in.
+    /// Only these serial ports, if there are any here.
     pub ports: Vec<PathBuf>,
     /// Modbus units on a bus that nobody has.
     pub modbus: Option<LookOnBus>,

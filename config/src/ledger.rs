@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::alarm::{AlarmEvent, Standing};
 use crate::api::StopReport;
 use crate::command::Command;
+use crate::discover::LookOnBus;
 use crate::event::{Alarm, Event};
 use crate::file::File;
 use crate::job::{Decision, Job, JobEvent};
@@ -139,6 +140,14 @@ pub enum Request {
     },
     /// All machines are stopped.
     StopAll,
+    /// Somebody wants to know what is plugged in.
+    Discover {
+        /// What does not introduce itself is asked.
+        actively: bool,
+        /// Units of this bus are read.
+        #[serde(default)]
+        modbus: Option<LookOnBus>,
+    },
     /// A program is to be run.
     StartJob {
         /// The machine's id.

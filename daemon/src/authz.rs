@@ -21,6 +21,7 @@ pub fn least(request: &Request) -> Role {
         | Request::Decide { .. }
         | Request::Note { .. }
         | Request::Upload { .. }
+        | Request::Discover { .. }
         | Request::RemoveFile { .. }
         | Request::AcknowledgeAlarm { .. }
         | Request::ShelveAlarm { .. }
@@ -85,6 +86,7 @@ mod tests {
             (decide(Decision::Release), "--mA"),
             (Request::Note { job: "j1".into(), text: String::new() }, "-omA"),
             (Request::Upload { name: "a.nc".into() }, "-omA"),
+            (Request::Discover { actively: false, modbus: None }, "-omA"),
             (Request::RemoveFile { file: "f".into() }, "-omA"),
             (Request::AcknowledgeAlarm { alarm: "a".into() }, "-omA"),
             (Request::ShelveAlarm { alarm: "a".into(), minutes: 5, reason: String::new() }, "-omA"),

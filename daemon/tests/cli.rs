@@ -280,6 +280,77 @@ fn a_stop_of_all_ends_with_what_it_is_not() {
 }
 
 #[test]
+fn a_look_around_is_the_daemons_where_one_runs() {
+    let look = |running: bool| {
+        let findings = json!([{
+            "what": "Grbl 1.1h", "where": "/dev/ttyUSB0", "sure": "certain", "note": null,
+            "config": "[[machine]]\nid = \"mill\"\n",
+        }]);
+        let doing = if running { json!(["listening on /dev/ttyUSB0"]) } else { json!([]) };
+        let findings = if running { json!([]) } else { findings };
+        json!({
+            "running": running, "began_ms": 1, "doing": doing, "remarks": [], "findings": findings,
+        })
+        .to_string()
+    };
+    let door = Door::open(move |asked, _| match asked {
+        0 => (202, look(true)),
+        _ => (200, look(asked < 2)),
+    });
+    let output = door.headstock("discover --ask");
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert_eq!(err(&output), "listening on /dev/ttyUSB0\n");
+    assert!(out(&output).ends_with("\n[[machine]]\nid = \"mill\"\n"), "{}", out(&output));
+    let asked: Value = serde_json::from_slice(&door.asked()[0].2).unwrap();
+    assert_eq!((&asked["ask"], &asked["serial"]), (&json!(true), &json!(true)));
+    assert_eq!(code(&door.headstock("discover --modbus /dev/ttyS9 --units 9-3")), 2);
+}
+
+#[test]
+fn what_is_discovered_without_a_daemon_can_be_pasted_into_a_configuration() {
+    let folder = TempDir::new().unwrap();
+    let port = folder.path().join("tty");
+    let mut mill = Command::new(env!("CARGO_BIN_EXE_headstock"))
+        .args(["sim", "grbl", "--time-scale", "0", "--json", "--pty"])
+        .arg(&port)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(mill.stdout.take().unwrap()).lines();
+    let _mill = Ended(mill);
+    told.next().unwrap().unwrap();
+    let look = |port: &str| {
+        let words = format!("discover --json --ask --port {port} --config shop.toml");
+        let output = headstock(&folder.path().join("nobody"), &words);
+        assert_eq!(code(&output), 0, "{}", err(&output));
+        let found: Value = serde_json::from_str(out(&output)).unwrap();
+        let findings = found["findings"].as_array().unwrap().clone();
+        let here = |it: &Value| it["where"] == port;
+        findings.into_iter().find(here).unwrap_or_else(|| panic!("{found:#}"))
+    };
+    let found = look(port.to_str().unwrap());
+    assert_eq!(found["sure"], "certain", "{found:#}");
+    let config = found["config"].as_str().unwrap();
+    let state = format!("[daemon]\nstate_dir = {:?}\n", folder.path().join("state"));
+    fs::write(folder.path().join("shop.toml"), state + config).unwrap();
+    let output = headstock(&folder.path().join("nobody"), "config check --json --config shop.toml");
+    assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
+    // Now it belongs to a machine.
+    let found = look(port.to_str().unwrap());
+    assert_eq!((&found["sure"], &found["config"]), (&json!("configured"), &Value::Null));
+}
+
+/// A program that does not outlive its test.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[test]
 fn events_are_asked_for_until_there_are_no_more() {
     let door = Door::open(|_, path| {
         let after: u64 =

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use headstock_config::event::Event;
-use headstock_config::machine::{Machine, Port, Printer};
+use headstock_config::machine::{Machine, Port};
 use headstock_drivers::gcode::{Language, ProgramLine, Reader};
 use headstock_drivers::link::trace::{self, Direction, Step};
 use headstock_drivers::marlin::line::TEXT_MAX;
@@ -18,8 +18,12 @@ fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/traces"))
 }
 
+fn text(name: &str) -> String {
+    fs::read_to_string(folder().join(name)).expect("it ships with the tests")
+}
+
 fn steps(name: &str) -> Vec<Step> {
-    trace::read(&fs::read_to_string(folder().join(name)).unwrap()).unwrap()
+    trace::read(&text(name)).expect("it is a trace")
 }
 
 fn machine(driver: &str) -> Machine {
@@ -28,18 +32,9 @@ fn machine(driver: &str) -> Machine {
         name: "m".into(),
         driver: driver.into(),
         port: Port::Sim(driver.into()),
-        baud: 115_200,
-        dtr: true,
-        envelope: None,
-        units: Default::default(),
-        soft_limits: Default::default(),
-        laser: false,
-        hold: Default::default(),
-        stop: Default::default(),
-        on_error: Default::default(),
         spinup_s: 0.0,
         safe_z: 0.0,
-        printer: Printer::default(),
+        ..Machine::default()
     }
 }
 
@@ -58,10 +53,12 @@ impl Replay {
         let mut reader = Reader::new(TEXT_MAX).speaking(Language::Print);
         let numbered = program.lines().enumerate();
         let lines = numbered
-            .filter_map(|(at, raw)| reader.read(at as u64 + 1, raw.as_bytes()).unwrap())
+            .filter_map(|(at, raw)| reader.read(at as u64 + 1, raw.as_bytes()).expect("good"))
             .collect();
         Self {
-            driver: (registry::find("marlin").unwrap().build)(&machine("marlin")),
+            driver: registry::find("marlin")
+                .and_then(|it| it.driver(&machine("marlin")))
+                .expect("it is in the list"),
             start: Instant::now(),
             out: Outbox::default(),
             sent: Vec::new(),
@@ -97,7 +94,7 @@ impl Replay {
 
     fn begin(&mut self, at: Duration) {
         let now = self.start + at;
-        self.driver.begin(now, Program::default(), &mut self.out).unwrap();
+        self.driver.begin(now, Program::default(), &mut self.out).expect("it is idle");
         self.fed = true;
         self.after(now);
     }
@@ -113,7 +110,7 @@ fn when_sent(steps: &[Step], line: &[u8], count: usize) -> Duration {
 #[test]
 fn a_print_that_was_recorded_is_sent_again_byte_for_byte() {
     let steps = steps("marlin_print.trace");
-    let program = fs::read_to_string(folder().join("marlin_print.gcode")).unwrap();
+    let program = text("marlin_print.gcode");
     let mut replay = Replay::new(&program);
     let begins = when_sent(&steps, b"M110 N0", 2);
     let now = replay.start;

@@ -16,6 +16,7 @@ mod alarms;
 mod client;
 mod config;
 mod demo;
+mod discover;
 mod doctor;
 mod events;
 mod files;
@@ -75,6 +76,7 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Machines { machine } => machines::list(&call()?, machine.as_deref()),
         Verb::Points { prefix, watch } => points::list(&call()?, &prefix, watch),
         Verb::Point(words) => points::point(&call()?, words),
+        Verb::Buses { frames } => machines::buses(&call()?, frames.as_deref()),
         Verb::Upload { file, name } => files::upload(&call()?, &file, name.as_deref()),
         Verb::Files { what } => files::files(&call()?, what.unwrap_or_default()),
         Verb::Job { what } => jobs::job(&call()?, what),
@@ -86,6 +88,7 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Clear { machine } => alarms::clear(&call()?, machine),
         Verb::Token { what } => tokens::token(&call()?, what),
         Verb::Config { what } => config::config(&what, common.config.as_deref(), common.json),
+        Verb::Discover(words) => discover::discover(words, &common),
         Verb::Doctor => doctor::doctor(&common),
         Verb::Journal { what } => journal::journal(what, &common),
         Verb::Trace { what } => traces::trace(&what, common.json),

@@ -8,6 +8,7 @@
 
 mod alarms;
 mod buses;
+mod discover;
 mod files;
 mod jobs;
 mod jog;
@@ -31,6 +32,7 @@ use headstock_config::command::Command;
 use headstock_config::ledger::{Fact, Request};
 use headstock_config::people::Person;
 
+pub use self::discover::Looking;
 pub use self::jobs::Outcome;
 pub use self::refused::{Kind, Refused};
 use self::repeats::{Refusals, Repeat};
@@ -71,6 +73,8 @@ struct Inner {
     fresh: Mutex<BTreeSet<String>>,
     /// From a stop's arrival until its byte had been handed to a port.
     stop_times: Histogram,
+    /// What was found by looking around.
+    looking: Looking,
     /// Who moves what by hand.
     hands: Mutex<jog::Hands>,
     /// What is refused again and again.
@@ -108,6 +112,7 @@ impl Desk {
             one_at_a_time,
             fresh: Mutex::default(),
             stop_times: Histogram::default(),
+            looking: Looking::default(),
             hands: Mutex::default(),
             refusals: Mutex::default(),
         };

@@ -65,6 +65,9 @@ pub enum Refused {
         /// The job's id.
         job: String,
     },
+    /// Somebody looks around already.
+    #[error("somebody is looking around already")]
+    Looking,
     /// A step is under way.
     #[error("machine `{machine}` is still jogging; dropped repeats: {dropped}")]
     Jogging {
@@ -170,6 +173,7 @@ impl Refused {
             }
             Self::Machine(_)
             | Self::Locked { .. }
+            | Self::Looking
             | Self::Jogging { .. }
             | Self::InHand { .. }
             | Self::State { .. }
@@ -211,6 +215,7 @@ impl Explain for Refused {
             Self::UnknownPoint(_) => "desk.unknown_point",
             Self::ReadOnly(_) => "desk.point_read_only",
             Self::Locked { .. } => "desk.locked",
+            Self::Looking => "desk.looking",
             Self::Jogging { .. } => "desk.jogging",
             Self::InHand { .. } => "desk.in_hand",
             Self::State { .. } => "desk.job_state",
@@ -262,6 +267,7 @@ impl Explain for Refused {
             Self::Locked { job, .. } => format!(
                 "look at the part, then `headstock job decide {job} done|scrap|restart|release --reason …`"
             ),
+            Self::Looking => "`GET /api/v1/discover` tells how far that is".into(),
             Self::Jogging { .. } => "wait until it is idle; one press is one step".into(),
             Self::InHand { holder, .. } => {
                 format!("ask `{holder}` to let go; a stop ends it at once")

@@ -21,6 +21,7 @@ mod alarms;
 mod ask;
 mod auth;
 mod connection;
+mod discover;
 mod equipment;
 mod error;
 mod events;

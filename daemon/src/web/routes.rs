@@ -12,8 +12,8 @@ use warp::reply::Response;
 use super::ask::Asked;
 use super::error::Failure;
 use super::{
-    alarms, auth, equipment, events, feed, files, health, jobs, metrics, openapi, points, stop,
-    system,
+    alarms, auth, discover, equipment, events, feed, files, health, jobs, metrics, openapi, points,
+    stop, system,
 };
 
 /// An answer on its way.
@@ -154,6 +154,10 @@ pub(super) const ROUTES: &[Route] = &[
     route!(PUT "/api/v1/points/{name}", RUN, "Set a point that may be set; answers with what is read back", points::set)
         .takes(Takes::Json("SetPoint"))
         .gives(200, "Point"),
+    route!(GET "/api/v1/equipment/{id}/frames", LOOK, "What went over the machine's bus lately", equipment::frames)
+        .gives(200, "Frames"),
+    route!(GET "/api/v1/buses", LOOK, "All buses: how busy they are, and how their devices answer", equipment::buses)
+        .gives(200, "[Bus]"),
     route!(GET "/api/v1/files", LOOK, "All program files, newest first", files::all)
         .gives(200, "[File]"),
     route!(POST "/api/v1/files", RUN, "Bring a program file; it is analysed and kept by content", files::bring)
@@ -235,6 +239,11 @@ pub(super) const ROUTES: &[Route] = &[
             ("points", "Also points whose name begins with one of these, by commas; empty: all"),
         ])
         .gives(101, "FeedMessage"),
+    route!(GET "/api/v1/discover", LOOK, "What was found by the latest look around, also while it goes on", discover::latest)
+        .gives(200, "Discovery"),
+    route!(POST "/api/v1/discover", RUN, "Look what is plugged in, without moving anything; opening a port resets many boards", discover::begin)
+        .takes(Takes::Json("LookFor"))
+        .gives(202, "Discovery"),
     route!(GET "/api/v1/system", LOOK, "The daemon itself", system::system)
         .gives(200, "System"),
     route!(GET "/api/v1/auth/me", LOOK, "Who asks, as the house sees it", auth::me)

@@ -36,6 +36,8 @@
 //! this runs on.
 
 pub mod failure;
+pub mod far_end;
+pub mod fault;
 pub mod i2c;
 pub mod i2c_scan;
 pub mod identity;

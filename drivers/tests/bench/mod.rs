@@ -25,6 +25,7 @@ use headstock_config::event::Event;
 use headstock_config::machine::{Machine, Mode, Port, SoftLimits};
 use headstock_drivers::gcode::{Language, ProgramLine, Reader};
 use headstock_drivers::grbl::sim::{Controller, Options};
+use headstock_drivers::link::far_end::Device;
 use headstock_drivers::link::pace::Pace;
 use headstock_drivers::marlin::line::TEXT_MAX;
 use headstock_drivers::marlin::sim::{self as printer, Firmware};
@@ -44,50 +45,6 @@ pub struct Fault {
     pub to_device: bool,
     pub byte: u64,
     pub hit: Hit,
-}
-
-/// A pretend device without its thread.
-pub trait Device {
-    fn receive(&mut self, now: f64, byte: u8);
-    fn advance(&mut self, now: f64);
-    fn take_output(&mut self) -> Vec<u8>;
-    fn next_event(&self) -> Option<f64>;
-}
-
-impl Device for Controller {
-    fn receive(&mut self, now: f64, byte: u8) {
-        self.receive(now, byte);
-    }
-
-    fn advance(&mut self, now: f64) {
-        self.advance(now);
-    }
-
-    fn take_output(&mut self) -> Vec<u8> {
-        self.take_output()
-    }
-
-    fn next_event(&self) -> Option<f64> {
-        self.next_event()
-    }
-}
-
-impl Device for Firmware {
-    fn receive(&mut self, now: f64, byte: u8) {
-        self.receive(now, byte);
-    }
-
-    fn advance(&mut self, now: f64) {
-        self.advance(now);
-    }
-
-    fn take_output(&mut self) -> Vec<u8> {
-        self.take_output()
-    }
-
-    fn next_event(&self) -> Option<f64> {
-        self.next_event()
-    }
 }
 
 pub struct Bench<D = Controller> {

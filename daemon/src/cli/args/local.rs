@@ -52,6 +52,41 @@ pub struct DemoWords {
     pub time_scale: u32,
 }
 
+/// Where to look.
+#[derive(Debug, clap::Args)]
+pub struct DiscoverWords {
+    /// Ask what does not introduce itself: `?` for GRBL, M115 for printers; neither moves anything
+    #[arg(long)]
+    pub ask: bool,
+    /// Only this serial port; may be given several times
+    #[arg(long, value_name = "PATH")]
+    pub port: Vec<PathBuf>,
+    /// Instead: read once from each unit of this Modbus bus, a path or host:502
+    #[arg(long, value_name = "PORT")]
+    pub modbus: Option<String>,
+    /// Bits per second on that bus
+    #[arg(long, default_value_t = 9600, requires = "modbus")]
+    pub baud: u32,
+    /// The units to read from, 1 to 247
+    #[arg(long, value_name = "FROM-TO", default_value = "1-32", value_parser = units,
+        requires = "modbus")]
+    pub units: Units,
+}
+
+/// The first and the last of some units.
+#[derive(Clone, Copy, Debug)]
+pub struct Units(pub [u8; 2]);
+
+/// `1-32`, or `7`.
+fn units(text: &str) -> Result<Units, String> {
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    let number = |it: &str| it.trim().parse().ok().filter(|it| (1..=247).contains(it));
+    match (number(from), number(to)) {
+        (Some(from), Some(to)) if from <= to => Ok(Units([from, to])),
+        _ => Err("units are 1 to 247, the first one before the last: 1-32".into()),
+    }
+}
+
 /// What can be done with the configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigVerb {

@@ -20,8 +20,8 @@ use serde::de::DeserializeOwned;
 pub use self::alarm::AlarmVerb;
 pub use self::kept::{EventsWanted, FilesVerb, JobVerb, TokenVerb};
 pub use self::local::{
-    ChipsWords, ConfigVerb, DaemonWords, DemoWords, GrblWords, JournalVerb, MarlinWords, PinsWords,
-    SimVerb, TraceVerb,
+    ChipsWords, ConfigVerb, DaemonWords, DemoWords, DiscoverWords, GrblWords, JournalVerb,
+    MarlinWords, PinsWords, SimVerb, TraceVerb,
 };
 pub use self::order::Order;
 pub use self::points::PointWords;
@@ -90,6 +90,12 @@ pub enum Verb {
     },
     /// Show a point, set it, or show what it has been
     Point(PointWords),
+    /// List the buses: how busy they are, and what has come of requests to each device
+    Buses {
+        /// Instead: what went over the bus of this machine lately, one frame a line
+        #[arg(long, value_name = "MACHINE")]
+        frames: Option<String>,
+    },
     /// Bring a program file to the box and show what is in it
     Upload {
         /// The file
@@ -155,6 +161,9 @@ pub enum Verb {
         #[command(subcommand)]
         what: ConfigVerb,
     },
+    /// Look what is plugged in, and write what could go into the configuration. Nothing is moved;
+    /// opening a port that no machine has resets many boards
+    Discover(DiscoverWords),
     /// Look the box over: configuration, folders, daemon, ports (exit code 1 if something is bad)
     Doctor,
     /// Verify or export the journal on the disk, with or without a daemon that runs
@@ -169,7 +178,7 @@ pub enum Verb {
         #[command(subcommand)]
         what: TraceVerb,
     },
-    /// See all of it at work on two pretend machines, within a minute
+    /// See all of it at work in a workshop of pretend machines, within a minute
     Demo(DemoWords),
     /// Run a pretend device alone, at the far end of a terminal of its own
     Sim {

@@ -28,6 +28,7 @@ fn request(route: &Route, file: &str, job: &str) -> (String, String) {
         Takes::Nothing => json!(null),
         Takes::Bytes => json!("G0 X1"),
         Takes::Json("Command") => json!({ "command": "hold" }),
+        Takes::Json("LookFor") => json!({ "serial": false, "network": false, "i2c": false }),
         Takes::Json("StopScope") => json!({ "scope": "mill", "how": "hold" }),
         Takes::Json("StartJob") => json!({ "machine": "mill", "file": file }),
         Takes::Json("Decide") => json!({ "decision": "done", "reason": "tried" }),

@@ -15,6 +15,7 @@ mod alarm;
 mod arc;
 mod commands;
 mod controller;
+mod device;
 mod fault;
 mod line;
 mod lines;
@@ -24,7 +25,6 @@ mod program;
 mod realtime;
 mod report;
 mod settings;
-mod thread;
 mod words;
 
 use std::io;
@@ -35,8 +35,12 @@ use std::time::Duration;
 use headstock_config::machine::Xyz;
 
 pub use self::controller::{Controller, Counters};
-pub use self::fault::{Fault, NoFault, What, When};
-use self::thread::Shared;
+pub use self::fault::What;
+use crate::link::far_end::{self, Shared, Socket};
+pub use crate::link::fault::When;
+
+/// Something going wrong with a pretend controller.
+pub type Fault = crate::link::fault::Fault<What>;
 
 /// How the pretend controller is built and what is to go wrong with it.
 #[derive(Clone, Debug)]
@@ -108,13 +112,19 @@ pub struct Sim {
 /// Reaches a running pretend controller. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    shared: Arc<Shared<Controller>>,
 }
 
 /// Switches a controller on. Fails if there is no pseudo terminal left or the symlink cannot be
 /// made (a symlink that is there is replaced, anything else is not).
 pub fn start(options: Options) -> io::Result<Sim> {
-    let (shared, thread) = thread::start(options)?;
+    let socket = Socket {
+        name: "pretend-grbl",
+        link: options.link.clone(),
+        faults: options.faults.clone(),
+        seed: options.seed,
+    };
+    let (shared, thread) = far_end::start(Controller::new(options), socket)?;
     Ok(Sim { handle: Handle { shared: Arc::new(shared) }, thread: Some(thread) })
 }
 

@@ -10,6 +10,7 @@
 //! program has is not opened; everything has an end of its own, and the whole has [`LONGEST`].
 //! What was heard is judged in `crate::discover`.
 
+mod chips;
 mod network;
 mod serial;
 
@@ -22,7 +23,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
 use super::identity::Sysfs;
-use crate::discover::proposal::Ids;
+use crate::discover::proposal::{self, Ids};
 
 pub use self::network::{MULTICAST, browse};
 
@@ -69,15 +70,23 @@ pub enum Proposal {
         /// Bits per second.
         baud: u32,
     },
+    /// A chip on an I2C bus, if there is a driver for one at this address.
+    Chip {
+        /// The bus.
+        port: String,
+        /// Where it answers.
+        address: u8,
+    },
 }
 
 impl Found {
     /// For people, with an id that nothing else has.
     pub fn named(self, ids: &mut Ids) -> Discovered {
-        let config = self.proposal.map(|it| match it {
+        let config = self.proposal.and_then(|it| match it {
             Proposal::OnAPort { driver, port, baud } => {
-                crate::discover::proposal::on_a_port(ids, driver, &port, baud)
+                Some(proposal::on_a_port(ids, driver, &port, baud))
             }
+            Proposal::Chip { port, address } => proposal::chip(ids, &port, address),
         });
         let Self { what, place, sure, note, .. } = self;
         Discovered { what, place, sure, note, config }
@@ -127,6 +136,11 @@ pub async fn look(wish: &LookFor, owned: &Owned, sysfs: &Sysfs, news: Sender<New
                 serial::look(&port, &owned, &sysfs, ask, &news).await;
             });
         }
+    }
+    if wish.i2c {
+        let (owned, news) = (owned.clone(), news.clone());
+        let buses = super::i2c_scan::buses();
+        looking.spawn(async move { chips::look(buses, &owned, &news).await });
     }
     if wish.network {
         let news = news.clone();

@@ -35,17 +35,15 @@ const ANSWERS: Duration = Duration::from_millis(1_000);
 /// Ports that are looked at in one go.
 const PORTS_MAX: usize = 32;
 
-/// The ports to look at: those that are plugged in, and those that were named.
+/// The ports to look at: those that were named, or else all that are plugged in.
 pub(super) fn ports(sysfs: &Sysfs, named: &[PathBuf]) -> Vec<Plugged> {
     let named = named.iter().map(|path| {
         let (path, identity) = (path.clone(), sysfs.identity(path));
         Plugged { path, by_id: None, identity }
     });
-    let mut all: Vec<Plugged> = sysfs.list();
-    for port in named {
-        if !all.iter().any(|it| super::resolved(&it.path) == super::resolved(&port.path)) {
-            all.push(port);
-        }
+    let mut all: Vec<Plugged> = named.collect();
+    if all.is_empty() {
+        all = sysfs.list();
     }
     all.truncate(PORTS_MAX);
     all
@@ -65,6 +63,10 @@ pub(super) async fn look(
         let note = Some("it is in the configuration and was not touched".into());
         let found = Found { what, place, sure: Sure::Configured, note, proposal: None };
         return say(news, News::Found(found)).await;
+    }
+    if is_console(sysfs, &port.path) {
+        let remark = format!("{place}: it is a console of this box; it was left alone");
+        return say(news, News::Remark(remark)).await;
     }
     if let Some(program) = holder(Path::new("/proc"), &port.path) {
         let remark = format!("{place}: `{program}` has it open; it was left alone");
@@ -175,10 +177,23 @@ fn told(port: &Plugged, heard: Heard, ask: bool) -> Found {
     Found { what, place, sure: Sure::Guess, note, proposal: None }
 }
 
+/// Whether the kernel prints there, and somebody may log in: nothing that is said there is
+/// harmless.
+fn is_console(sysfs: &Sysfs, node: &Path) -> bool {
+    let active = fs::read_to_string(sysfs.sys.join("class/tty/console/active"));
+    let name = super::resolved(node);
+    let name = name.file_name().and_then(|it| it.to_str()).unwrap_or_default();
+    active.unwrap_or_default().split_whitespace().any(|it| it == name)
+}
+
 /// The program that has a node open, as far as this user may see. Not every program locks what it
 /// opens, and a board must not be reset in the middle of a print.
 fn holder(proc: &Path, node: &Path) -> Option<String> {
     let node = fs::canonicalize(node).ok()?;
+    // Pretend devices keep the near end of their own terminal open; users of it lock it.
+    if node.starts_with("/dev/pts") {
+        return None;
+    }
     // What we have open ourselves belongs to our machines, and those are known.
     let own = std::process::id().to_string();
     let processes = fs::read_dir(proc).ok()?.filter_map(Result::ok);
@@ -285,6 +300,16 @@ mod tests {
         assert!(news.iter().any(remark), "{news:?}");
         let mut far = File::from(master);
         assert!(far.read(&mut [0; 16]).is_err(), "nothing was said to it");
+    }
+
+    #[test]
+    fn a_console_is_no_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let sysfs = Sysfs { sys: folder.path().into(), dev: "/dev".into() };
+        fs::create_dir_all(folder.path().join("class/tty/console")).unwrap();
+        fs::write(folder.path().join("class/tty/console/active"), "tty0 ttyS0\n").unwrap();
+        assert!(is_console(&sysfs, Path::new("/dev/ttyS0")));
+        assert!(!is_console(&sysfs, Path::new("/dev/ttyUSB0")));
     }
 
     #[test]

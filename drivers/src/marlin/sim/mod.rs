@@ -11,20 +11,24 @@
 
 mod bytes;
 mod codes;
+mod device;
 mod fault;
 mod firmware;
 mod heater;
 mod motion;
-mod thread;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::fault::{Fault, NoFault, What, When};
+pub use self::fault::What;
 pub use self::firmware::{Counters, Firmware};
-use self::thread::Shared;
+use crate::link::far_end::{self, Shared, Socket};
+pub use crate::link::fault::When;
+
+/// Something going wrong with a pretend printer.
+pub type Fault = crate::link::fault::Fault<What>;
 
 /// How the pretend printer is built and what is to go wrong with it.
 #[derive(Clone, Debug)]
@@ -98,14 +102,20 @@ impl Default for Options {
 /// A pretend printer that runs until this is dropped.
 #[derive(Debug)]
 pub struct Sim {
-    shared: Arc<Shared>,
+    shared: Arc<Shared<Firmware>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 /// Switches a printer on. Fails if there is no pseudo terminal left or the symlink cannot be made
 /// (a symlink that is there is replaced, anything else is not).
 pub fn start(options: Options) -> io::Result<Sim> {
-    let (shared, thread) = thread::start(options)?;
+    let socket = Socket {
+        name: "pretend-marlin",
+        link: options.link.clone(),
+        faults: options.faults.clone(),
+        seed: options.seed,
+    };
+    let (shared, thread) = far_end::start(Firmware::new(options), socket)?;
     Ok(Sim { shared: Arc::new(shared), thread: Some(thread) })
 }
 

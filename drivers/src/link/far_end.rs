@@ -1,4 +1,13 @@
-//! The thread that a pretend printer lives on: the pty, the clock and the faults.
+//! The far end of a cable: a pretend device on a thread of its own, behind a real pseudo terminal.
+//!
+//! ```text
+//!   host -- tty (symlink) == pty master -- thread -- Device (pure)
+//!                                            ^ faults   -> its figures
+//! ```
+//!
+//! The thread sleeps in `ppoll` until a byte arrives or the device has something to do. A host may
+//! come and go: the slave is kept open here, as a UART does not mind either. What a device can do
+//! wrong by itself is its own; what happens to the cable is done here.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -11,10 +20,40 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::Options;
-use super::fault::{Fault, What, When};
-use super::firmware::{Counters, Firmware};
-use crate::link::os;
+use super::fault::{Cable, Fault, Named, When};
+use super::os;
+
+/// What is plugged in. Times are seconds since it was, and never go back.
+pub trait Device: Send + 'static {
+    /// What can go wrong with it.
+    type What: Named;
+    /// What is counted.
+    type Counters: Clone + Default + std::fmt::Debug + Send + 'static;
+
+    /// A byte arrives.
+    fn receive(&mut self, now: f64, byte: u8);
+
+    /// Does everything that is due.
+    fn advance(&mut self, now: f64);
+
+    /// What it has said since the last look.
+    fn take_output(&mut self) -> Vec<u8>;
+
+    /// When something is to be done next; `None`: only a byte can change anything.
+    fn next_event(&self) -> Option<f64>;
+
+    /// Lines that it has read: faults can wait for a number of them.
+    fn lines(&self) -> u64;
+
+    /// Brings the figures up to date.
+    fn tell(&self, counters: &mut Self::Counters);
+
+    /// Something goes wrong with it now.
+    fn strike(&mut self, now: f64, what: Self::What);
+
+    /// That is over.
+    fn relieve(&mut self, what: Self::What);
+}
 
 /// The thread looks up at least this often, in case a wake-up was lost.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
@@ -26,45 +65,49 @@ const GARBAGE_BYTES: usize = 16;
 
 /// What both sides of the thread see.
 #[derive(Debug)]
-pub(super) struct Shared {
-    common: Arc<Common>,
+pub struct Shared<D: Device> {
+    common: Arc<Common<D>>,
     wake: UnixStream,
 }
 
-#[derive(Debug, Default)]
-struct Common {
+#[derive(Debug)]
+struct Common<D: Device> {
     stop: AtomicBool,
-    inner: Mutex<Inner>,
+    inner: Mutex<Inner<D>>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
+#[derive(Debug)]
+struct Inner<D: Device> {
     path: PathBuf,
-    counters: Counters,
-    faults: Vec<Fault>,
+    counters: D::Counters,
+    faults: Vec<Fault<D::What>>,
 }
 
-impl Common {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+impl<D: Device> Common<D> {
+    fn lock(&self) -> MutexGuard<'_, Inner<D>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shared {
-    pub(super) fn path(&self) -> PathBuf {
+impl<D: Device> Shared<D> {
+    /// Where to open it: the symlink, or else the terminal as it is now.
+    pub fn path(&self) -> PathBuf {
         self.common.lock().path.clone()
     }
 
-    pub(super) fn counters(&self) -> Counters {
+    /// The figures so far.
+    pub fn counters(&self) -> D::Counters {
         self.common.lock().counters.clone()
     }
 
-    pub(super) fn fault(&self, fault: Fault) {
+    /// Lets something go wrong.
+    pub fn fault(&self, fault: Fault<D::What>) {
         self.common.lock().faults.push(fault);
         self.rouse();
     }
 
-    pub(super) fn stop(&self) {
+    /// Lets the thread end.
+    pub fn stop(&self) {
         self.common.stop.store(true, Ordering::SeqCst);
         self.rouse();
     }
@@ -109,17 +152,38 @@ impl Drop for Plug {
     }
 }
 
-/// Begins a thread with a printer on it.
-pub(super) fn start(options: Options) -> io::Result<(Shared, JoinHandle<()>)> {
-    let plug = Plug::new(options.link.as_deref())?;
+/// How a device is plugged in.
+#[derive(Clone, Debug)]
+pub struct Socket<W> {
+    /// The thread's name.
+    pub name: &'static str,
+    /// Where to put a symlink to the terminal; it follows when the cable is plugged in again.
+    pub link: Option<PathBuf>,
+    /// What goes wrong.
+    pub faults: Vec<Fault<W>>,
+    /// Seed of what is random: garbage.
+    pub seed: u64,
+}
+
+/// Begins a thread with a device on it. Fails if there is no pseudo terminal left or the symlink
+/// cannot be made (a symlink that is there is replaced, anything else is not).
+pub fn start<D: Device>(
+    device: D,
+    socket: Socket<D::What>,
+) -> io::Result<(Shared<D>, JoinHandle<()>)> {
+    let plug = Plug::new(socket.link.as_deref())?;
     let (wake, woken) = UnixStream::pair()?;
     wake.set_nonblocking(true)?;
     woken.set_nonblocking(true)?;
-    let common = Arc::new(Common::default());
-    common.lock().path = options.link.clone().unwrap_or_else(|| plug.path.clone());
-    common.lock().faults.clone_from(&options.faults);
+    let inner = Inner {
+        path: socket.link.clone().unwrap_or_else(|| plug.path.clone()),
+        counters: D::Counters::default(),
+        faults: socket.faults,
+    };
+    let common = Arc::new(Common { stop: AtomicBool::new(false), inner: Mutex::new(inner) });
     let life = Life {
-        firmware: Firmware::new(options.clone()),
+        device,
+        link: socket.link,
         plug: Some(plug),
         common: common.clone(),
         woken,
@@ -127,28 +191,29 @@ pub(super) fn start(options: Options) -> io::Result<(Shared, JoinHandle<()>)> {
         out: Vec::new(),
         stuck_since: None,
         active: Vec::new(),
-        random: options.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+        random: socket.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
         garbage_at: None,
     };
-    let thread = Builder::new().name("pretend-marlin".into()).spawn(move || life.live())?;
+    let thread = Builder::new().name(socket.name.into()).spawn(move || life.live())?;
     Ok((Shared { common, wake }, thread))
 }
 
-struct Life {
-    firmware: Firmware,
+struct Life<D: Device> {
+    device: D,
+    link: Option<PathBuf>,
     plug: Option<Plug>,
-    common: Arc<Common>,
+    common: Arc<Common<D>>,
     woken: UnixStream,
     start: Instant,
     out: Vec<u8>,
     stuck_since: Option<Instant>,
     /// Faults under way, and when they end.
-    active: Vec<(What, Instant)>,
+    active: Vec<(D::What, Instant)>,
     random: u64,
     garbage_at: Option<Instant>,
 }
 
-impl Life {
+impl<D: Device> Life<D> {
     fn live(mut self) {
         // Without it, motion is merely 50 us less exact.
         os::precise_sleeps().ok();
@@ -156,7 +221,7 @@ impl Life {
             self.faults();
             self.hear();
             let now = self.seconds();
-            self.firmware.advance(now);
+            self.device.advance(now);
             self.speak();
             self.tell();
             self.sleep();
@@ -168,10 +233,7 @@ impl Life {
     }
 
     fn tell(&self) {
-        let mut inner = self.common.lock();
-        let mut text = std::mem::take(&mut inner.counters.text);
-        text.extend_from_slice(&self.firmware.counters.text[text.len()..]);
-        inner.counters = Counters { text, ..self.firmware.figures() };
+        self.device.tell(&mut self.common.lock().counters);
     }
 
     // ---- bytes --------------------------------------------------------------------------------
@@ -183,15 +245,15 @@ impl Life {
         let read = plug.master.read(&mut buffer).unwrap_or(0);
         for &byte in &buffer[..read] {
             let now = self.seconds();
-            self.firmware.receive(now, byte);
+            self.device.receive(now, byte);
             // Bytes that come in one read came one after the other.
-            self.firmware.advance(now);
+            self.device.advance(now);
         }
     }
 
     fn speak(&mut self) {
-        let said = self.firmware.take_output();
-        if !self.is_active(What::Mute) {
+        let said = self.device.take_output();
+        if !self.is_mute() {
             self.out.extend_from_slice(&said);
         }
         let Some(plug) = &mut self.plug else { return self.out.clear() };
@@ -214,7 +276,7 @@ impl Life {
 
     fn sleep(&mut self) {
         let now = Instant::now();
-        let event = self.firmware.next_event();
+        let event = self.device.next_event();
         let motion = event.map(|at| self.start + Duration::from_secs_f64(at.clamp(0.0, 1e9)));
         let faults = self.active.iter().map(|(_, until)| *until);
         let waiting = self.fault_times();
@@ -241,7 +303,7 @@ impl Life {
 
     fn fault_times(&self) -> Vec<Instant> {
         let inner = self.common.lock();
-        let time = |fault: &Fault| match fault.when {
+        let time = |fault: &Fault<D::What>| match fault.when {
             When::Now => Some(self.start),
             When::After(span) => Some(self.start + span),
             When::Lines(_) => None,
@@ -251,13 +313,13 @@ impl Life {
 
     fn faults(&mut self) {
         let now = Instant::now();
-        let (elapsed, lines) = (self.start.elapsed(), self.firmware.counters.lines);
-        let is_due = |fault: &mut Fault| match fault.when {
+        let (elapsed, lines) = (self.start.elapsed(), self.device.lines());
+        let is_due = |fault: &mut Fault<D::What>| match fault.when {
             When::Now => true,
             When::Lines(number) => lines >= number,
             When::After(span) => elapsed >= span,
         };
-        let due: Vec<Fault> = self.common.lock().faults.extract_if(.., is_due).collect();
+        let due: Vec<Fault<D::What>> = self.common.lock().faults.extract_if(.., is_due).collect();
         for fault in due {
             self.begin(fault.what);
             self.active.push((fault.what, now + fault.lasts));
@@ -271,39 +333,36 @@ impl Life {
         self.litter(now);
     }
 
-    fn is_active(&self, what: What) -> bool {
+    fn is_active(&self, what: D::What) -> bool {
         self.active.iter().any(|(active, _)| *active == what)
     }
 
-    fn begin(&mut self, what: What) {
+    fn is_mute(&self) -> bool {
+        self.active.iter().any(|(active, _)| active.cable() == Cable::Mute)
+    }
+
+    fn begin(&mut self, what: D::What) {
         let now = self.seconds();
-        self.firmware.advance(now);
-        match what {
-            What::Unplug | What::Power => self.plug = None,
-            What::Garbage => self.garbage_at = Some(Instant::now()),
-            What::Reset => self.firmware.restart(),
-            What::Mute => (),
-            What::Runaway => self.firmware.run_away(now),
-            What::Runout => self.firmware.run_out(),
-            What::Kill => self.firmware.kill(),
+        self.device.advance(now);
+        match what.cable() {
+            Cable::Out => self.plug = None,
+            Cable::Garbage => self.garbage_at = Some(Instant::now()),
+            Cable::Whole | Cable::Mute => (),
+        }
+        self.device.strike(now, what);
+    }
+
+    fn end(&mut self, what: D::What) {
+        self.device.relieve(what);
+        match what.cable() {
+            Cable::Out => self.plug_in(what),
+            Cable::Garbage => self.garbage_at = None,
+            Cable::Whole | Cable::Mute => (),
         }
     }
 
-    fn end(&mut self, what: What) {
-        match what {
-            What::Unplug | What::Power => {
-                if what == What::Power {
-                    self.firmware.restart();
-                }
-                self.plug_in();
-            }
-            What::Garbage => self.garbage_at = None,
-            What::Reset | What::Mute | What::Runaway | What::Runout | What::Kill => (),
-        }
-    }
-
-    fn plug_in(&mut self) {
-        match Plug::new(self.firmware.options.link.as_deref()) {
+    fn plug_in(&mut self, what: D::What) {
+        match Plug::new(self.link.as_deref()) {
             Ok(plug) => {
                 if plug.link.is_none() {
                     self.common.lock().path.clone_from(&plug.path);
@@ -311,7 +370,7 @@ impl Life {
                 self.plug = Some(plug);
             }
             // Another cable, another try: there is nobody to tell.
-            Err(_) => self.active.push((What::Unplug, Instant::now() + Duration::from_secs(1))),
+            Err(_) => self.active.push((what, Instant::now() + Duration::from_secs(1))),
         }
     }
 
