@@ -16,7 +16,8 @@ use headstock_drivers::grbl::sim::Options;
 
 use super::start::{Mill, Open, squares};
 
-/// A mill with a door, a stop chain, a dust collector that follows the spindle, and a lamp.
+/// A mill with a door, a stop chain, a dust collector that follows the spindle, and a lamp. A pin
+/// that nothing is known of is low: door and chain are closed then.
 const SHOP: &str = r#"driver = "grbl"
 spinup_s = 0.1
 [[machine]]
@@ -25,11 +26,11 @@ driver = "gpio"
 port = "sim:gpio"
 [[machine.tag]]
 name = "chain"
-pin = "gpiochip0/4"
+pin = "!gpiochip0/4"
 role = "estop_chain"
 [[machine.tag]]
 name = "door"
-pin = "gpiochip0/17"
+pin = "!gpiochip0/17"
 role = "door"
 [[machine.tag]]
 name = "dust"
@@ -64,14 +65,9 @@ struct World {
 }
 
 impl World {
-    /// A door that is closed and a chain that is closed, before anybody looks.
     fn around(dir: &Path) -> Self {
         let socket = dir.join("state/sim/pins.pins");
-        let mut world =
-            Self { door: BufReader::new(UnixStream::connect(socket).expect("the board is there")) };
-        world.set(17, true);
-        world.set(4, true);
-        world
+        Self { door: BufReader::new(UnixStream::connect(socket).expect("the board is there")) }
     }
 
     fn say(&mut self, words: &str) -> String {
@@ -82,8 +78,12 @@ impl World {
         answer
     }
 
-    fn set(&mut self, line: u32, high: bool) {
-        self.say(&format!("set gpiochip0/{line} {}", u8::from(high)));
+    fn open(&mut self, line: u32) {
+        self.say(&format!("set gpiochip0/{line} 1"));
+    }
+
+    fn close(&mut self, line: u32) {
+        self.say(&format!("set gpiochip0/{line} 0"));
     }
 
     /// Waits until a line that the house drives is so.
@@ -139,14 +139,14 @@ async fn a_door_switch_holds_the_mill_and_lights_the_lamp() {
     world.is(18, true).await;
     world.is(22, false).await;
 
-    world.set(17, false);
+    world.open(17);
     open.mode(Mode::Held).await;
     alarm(&open, "door-open", AlarmState::Unacknowledged).await;
     world.is(22, true).await;
     let refused = open.desk().tell(&open.ada, "mill", Command::Resume).await.unwrap_err();
     assert_eq!(refused.code(), "rule.interlock");
 
-    world.set(17, true);
+    world.close(17);
     alarm(&open, "door-open", AlarmState::ReturnedUnacknowledged).await;
     open.desk().acknowledge(&open.ada, "door-open").await.unwrap();
     world.is(22, false).await;
@@ -163,7 +163,7 @@ async fn a_machine_that_was_not_cleared_waits_for_a_person_in_the_next_house_too
     let (first, mut world) = open(&mill).await;
     let job = first.start(&squares(500)).await;
     first.moving().await;
-    world.set(4, false);
+    world.open(4);
     first.until(&job, JobState::over).await;
     alarm(&first, "house.stop-chain", AlarmState::Unacknowledged).await;
     first.house.close().await;
