@@ -60,8 +60,25 @@ fn a_corpus_file_never_panics_the_journal_reader() {
 }
 
 #[test]
+fn a_corpus_file_never_panics_the_drivers_of_chips() {
+    feed("chips", anything::chips);
+}
+
+#[test]
+fn a_corpus_file_never_panics_the_reader_of_minutes() {
+    feed("minutes", anything::minutes);
+}
+
+#[test]
+fn a_corpus_file_never_panics_the_readers_of_modbus() {
+    feed("modbus", anything::modbus);
+}
+
+#[test]
 fn the_corpora_stay_small() {
-    let all = ["grbl", "marlin", "gcode", "config", "journal"].map(files).concat();
+    let all = ["grbl", "marlin", "gcode", "config", "journal", "chips", "minutes", "modbus"]
+        .map(files)
+        .concat();
     let bytes: u64 = all.iter().map(|file| fs::metadata(file).unwrap().len()).sum();
     assert!(bytes <= BYTES_MAX, "{bytes} bytes");
 }

@@ -5,6 +5,7 @@ mod house {
     mod cable;
     mod hands;
     mod jobs;
+    mod pins;
     mod printer;
     mod restart;
     mod start;

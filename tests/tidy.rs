@@ -28,6 +28,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("warp::", &["daemon/src/web"]),
     ("clap::", &["daemon/src/cli", "daemon/src/main.rs"]),
     ("ratatui::", &["tui/src"]),
+    ("gpiocdev::", &["drivers/src/link/pins/cdev.rs", "drivers/src/link/os.rs"]),
+    ("rppal::", &["drivers/src/link/pins"]),
     ("tokio::", &["daemon/src", "drivers/src/link", "/sim", "sync/src/carrier"]),
     ("tokio_modbus::", &["drivers/src/link/modbus"]),
     ("Instant::now()", &["daemon/src", "drivers/src/link", "/sim", "systemd/src"]),

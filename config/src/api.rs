@@ -87,6 +87,13 @@ pub struct BusDevice {
     pub p99_ms: Option<f64>,
 }
 
+/// `GET /api/v1/equipment/{id}/frames`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Frames {
+    /// What went over the machine's bus lately, oldest first: time, direction, bytes, verdict.
+    pub frames: Vec<String>,
+}
+
 /// `GET /api/v1/jobs` (an array of these, newest first) and `GET /api/v1/jobs/{id}`; also each
 /// line of `job watch --json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

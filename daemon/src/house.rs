@@ -12,6 +12,7 @@
 //! find out how it is. A job that was under way is `interrupted` before any door opens.
 
 mod broken_off;
+pub mod fit;
 mod heart;
 mod plug;
 mod service;
@@ -124,14 +125,12 @@ impl House {
         let heart = Heart::default();
         for bus in plug::buses(&settings.machines) {
             let plugged = plugs.bus(&bus)?;
-            let (points, ledger) = (points.clone(), ledger.clone());
+            let (points, ledger, heart) = (points.clone(), ledger.clone(), heart.clone());
             let closing = machines_closing.clone();
-            let heart = heart.clone();
-            let around = machine::bus::Surroundings { points, ledger, heart, closing };
+            let around = machine::bus::Surroundings { points, ledger, closing, heart };
             let (on_it, thread) = machine::bus::start(bus.kind, &bus.machines, plugged, around)?;
             handles.extend(on_it.into_iter().map(|it| (it.declared.id.clone(), it)));
-            let names: Vec<&str> = bus.machines.iter().map(|it| it.id.as_str()).collect();
-            threads.push((names.join(", "), thread));
+            threads.push((bus.name(), thread));
         }
         let pretenders = plugs.pretenders;
         let files = Files::open(state_dir.join("files"), settings.web.max_upload_bytes)?;

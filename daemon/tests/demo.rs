@@ -17,7 +17,7 @@ fn the_demo_ends_well_and_with_one_line_of_figures() {
     assert!(output.status.success(), "{told}");
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["ok"], true, "{told}");
-    for figure in ["lines", "lines_per_s", "starved", "seconds"] {
+    for figure in ["lines", "lines_per_s", "starved", "interlock_ms", "points", "seconds"] {
         assert!(summary[figure].is_number(), "{figure} is missing in {summary}");
     }
     for share in ["p50", "p99"] {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use headstock_config::event::Event;
-use headstock_config::machine::{Machine, Port, Printer};
+use headstock_config::machine::{Machine, Port};
 use headstock_drivers::gcode::{Language, ProgramLine, Reader};
 use headstock_drivers::link::trace::{self, Direction, Step};
 use headstock_drivers::marlin::line::TEXT_MAX;

@@ -5,12 +5,18 @@
 //! and which promises are looked after stands in the function's file. `tests/fuzz` searches for
 //! new bytes; `tests/corpora.rs` keeps those that led somewhere.
 
+mod chips;
 mod config;
 mod gcode;
 mod grbl;
 mod journal;
+mod minutes;
+mod modbus;
 
+pub use chips::chips;
 pub use config::config;
 pub use gcode::gcode;
 pub use grbl::{grbl, marlin};
 pub use journal::journal;
+pub use minutes::minutes;
+pub use modbus::modbus;

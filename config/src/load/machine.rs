@@ -69,7 +69,7 @@ pub(super) fn machine<'a>(
 }
 
 fn declared<'a>(table: Section<'a>, drivers: &[&str], findings: &mut Findings) -> Draft<'a> {
-    let id = required(&table, "id", ID, findings, identity);
+    let id = required(&table, "id", ID, findings, machine_id);
     let known = format!("one of the drivers: {}", drivers.join(", "));
     let driver = required(&table, "driver", &known, findings, |it| driver(it, drivers));
     let port = port(&table, driver.as_deref(), drivers, findings);
@@ -221,6 +221,14 @@ fn envelope(table: &Section<'_>, findings: &mut Findings) -> Option<Envelope> {
         box_of.refuse("max", Wrong::Value(why[axis], None), ENVELOPE, findings);
     }
     flat.is_none().then_some(envelope)
+}
+
+fn machine_id(value: &DeValue<'_>) -> Read<String> {
+    match identity(value)? {
+        // Its points would have the names of the box's own.
+        id if id == "house" => value::refuse("is what the points of the box itself go by"),
+        id => Ok(id),
+    }
 }
 
 pub(super) fn identity(value: &DeValue<'_>) -> Read<String> {

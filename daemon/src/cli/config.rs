@@ -16,6 +16,7 @@ use super::args::ConfigVerb;
 use super::exit::Exit;
 use super::say;
 use super::trouble::Trouble;
+use crate::house::fit;
 
 /// Every key, with what it is for.
 const EXAMPLE: &str = include_str!("../../../config/examples/headstock.toml");
@@ -90,6 +91,8 @@ struct Checked {
     ok: bool,
     file: PathBuf,
     problems: Vec<Problem>,
+    /// What is not wrong and may be regretted.
+    warnings: Vec<String>,
     /// Absent while there are problems.
     places: Option<Places>,
     settings: Option<Settings>,
@@ -98,13 +101,20 @@ struct Checked {
 fn check(asked: Option<&Path>, json: bool) -> Result<Exit, Trouble> {
     let around = Surroundings::of_this_process();
     let file = around.config_file(asked);
-    let checked = match load::load(&file, &registry::names()) {
-        Ok(settings) => {
+    let loaded = load::load(&file, &registry::names());
+    let loaded = loaded.and_then(|settings| {
+        let demands = fit::buses(&file, &settings.machines)?;
+        Ok((settings, fit::warnings(&demands)))
+    });
+    let checked = match loaded {
+        Ok((settings, warnings)) => {
             let places = Places::find(&settings.daemon, None, &around);
             let places = Some(places.map_err(|problem| no_place(&problem))?);
-            Checked { ok: true, file, problems: vec![], places, settings: Some(settings) }
+            Checked { ok: true, file, problems: vec![], warnings, places, settings: Some(settings) }
         }
-        Err(problems) => Checked { ok: false, file, problems, places: None, settings: None },
+        Err(problems) => {
+            Checked { ok: false, file, problems, warnings: vec![], places: None, settings: None }
+        }
     };
     if json {
         say::json(&checked);
@@ -121,8 +131,9 @@ fn told(checked: &Checked) -> String {
         return format!("{}\n\n{count} {word}", load::render(&checked.problems));
     };
     let rows: Vec<_> = settings.machines.iter().map(row).collect();
+    let warnings: String = checked.warnings.iter().map(|it| format!("\nmind: {it}\n")).collect();
     format!(
-        "{}: nothing wrong\n\nstate   {}\nsocket  {}\nweb     {}\n\n{}",
+        "{}: nothing wrong\n{warnings}\nstate   {}\nsocket  {}\nweb     {}\n\n{}",
         checked.file.display(),
         places.state_dir.display(),
         places.socket.display(),

@@ -1,6 +1,6 @@
 //! Machines: looking at them, telling them something, stopping them.
 
-use headstock_config::api::{Equipment, StopReport, StopScope};
+use headstock_config::api::{Bus, Equipment, Frames, StopReport, StopScope};
 use headstock_config::command::Command;
 use headstock_config::machine::Setting;
 use headstock_tui::view;
@@ -22,6 +22,22 @@ pub(super) fn list(call: &Call, machine: Option<&str>) -> Result<Exit, Trouble> 
         Some(id) => {
             let machine: Equipment = call.client.get(&format!("equipment/{}", encoded(id)))?;
             call.show(&machine, view::machines::show);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The buses, or the frames on the bus of a machine.
+pub(super) fn buses(call: &Call, frames: Option<&str>) -> Result<Exit, Trouble> {
+    match frames {
+        None => {
+            let buses: Vec<Bus> = call.client.get("buses")?;
+            call.show(&buses[..], view::buses::list);
+        }
+        Some(machine) => {
+            let path = format!("equipment/{}/frames", encoded(machine));
+            let frames: Frames = call.client.get(&path)?;
+            call.show(&frames, |it| it.frames.join("\n"));
         }
     }
     Ok(Exit::Done)

@@ -76,6 +76,7 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Machines { machine } => machines::list(&call()?, machine.as_deref()),
         Verb::Points { prefix, watch } => points::list(&call()?, &prefix, watch),
         Verb::Point(words) => points::point(&call()?, words),
+        Verb::Buses { frames } => machines::buses(&call()?, frames.as_deref()),
         Verb::Upload { file, name } => files::upload(&call()?, &file, name.as_deref()),
         Verb::Files { what } => files::files(&call()?, what.unwrap_or_default()),
         Verb::Job { what } => jobs::job(&call()?, what),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headstock_config::api::{Bus, BusDevice};
+use headstock_config::api::{Bus, BusDevice, Frames};
 use headstock_drivers::bus::schedule::{DeviceLook, Look};
 
 use super::{Desk, Refused};
@@ -15,11 +15,12 @@ impl Desk {
         self.views().iter().map(|view| shown(view)).collect()
     }
 
-    /// What went over a machine's bus lately, one frame a line.
-    pub fn frames(&self, machine: &str) -> Result<String, Refused> {
+    /// What went over a machine's bus lately.
+    pub fn frames(&self, machine: &str) -> Result<Frames, Refused> {
         let frames = self.machine(machine)?.bus().and_then(|bus| bus.frames());
         let none = || format!("no frames are kept of machine `{machine}`: it is on no such bus");
-        frames.ok_or_else(|| Refused::Words(none()))
+        let text = frames.ok_or_else(|| Refused::Words(none()))?;
+        Ok(Frames { frames: text.lines().map(str::to_owned).collect() })
     }
 
     fn views(&self) -> Vec<Arc<View>> {

@@ -19,6 +19,14 @@ pub(super) struct Bus {
     pub(super) machines: Vec<Machine>,
 }
 
+impl Bus {
+    /// Its machines, for people.
+    pub(super) fn name(&self) -> String {
+        let names: Vec<&str> = self.machines.iter().map(|it| it.id.as_str()).collect();
+        names.join(", ")
+    }
+}
+
 /// The buses of a house, in the order in which their first machines are declared.
 pub(super) fn buses(machines: &[Machine]) -> Vec<Bus> {
     let mut buses: Vec<(Port, Bus)> = Vec::new();

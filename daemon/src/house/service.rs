@@ -12,7 +12,7 @@ use headstock_drivers::registry;
 use headstock_systemd::Manager;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Ground, House, watch};
+use super::{Ground, House, fit, watch};
 
 /// Threads that serve the doors. The workers are the first threads that a runtime starts.
 const WORKERS: usize = 2;
@@ -69,6 +69,10 @@ fn ground(args: &DaemonArgs) -> Result<Ground> {
         Ok(settings) => settings,
         Err(problems) => return Err(BadConfiguration(load::render(&problems)).into()),
     };
+    match fit::buses(&file, &settings.machines) {
+        Ok(demands) => fit::warnings(&demands).iter().for_each(|it| tracing::warn!("{it}")),
+        Err(problems) => return Err(BadConfiguration(load::render(&problems)).into()),
+    }
     let Places { state_dir, socket } =
         Places::find(&settings.daemon, args.state_dir.as_deref(), &around)?;
     Ok(Ground { settings, state_dir, socket })

@@ -22,6 +22,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use headstock_config::modbus_server::ModbusServer;
 use headstock_config::people::{Person, Role};
+use headstock_drivers::Refusal;
 use headstock_drivers::modbus::Answer;
 use headstock_drivers::modbus::frame::Mbap;
 use headstock_drivers::modbus::serve::{self, Exception};
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::table::{Set, Table, Wanted};
 use crate::desk::{Desk, Kind, Refused};
+use crate::machine;
 
 /// The name by which the door is known in history.
 pub const NAME: &str = "modbus-server";
@@ -213,6 +215,19 @@ impl Door {
 
 /// The number that the standard has for a no of the desk.
 fn exception(refused: &Refused) -> Exception {
+    match refused {
+        // Coming again would not help: the value itself is wrong.
+        Refused::Machine(machine::Error::Refused(Refusal::BadCommand(_))) => {
+            return Exception::Value;
+        }
+        Refused::Machine(
+            machine::Error::Refused(Refusal::NotOnline)
+            | machine::Error::Rejected(_)
+            | machine::Error::Unverified(_)
+            | machine::Error::NotSent(_),
+        ) => return Exception::Failure,
+        _ => (),
+    }
     match refused.kind() {
         Kind::Wrong | Kind::TooBig => Exception::Value,
         Kind::Forbidden => Exception::Function,

@@ -17,7 +17,8 @@ use crate::ledger::Health;
 pub(super) const PERIOD: Duration = Duration::from_secs(5);
 const AGE_LIMIT: Duration = Duration::from_secs(20);
 /// Written there by the service that keeps the clock right (`systemd-timesyncd(8)`).
-const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
+const SYNCHRONIZED: &str = "synchronized";
+const TIMESYNC: &str = "/run/systemd/timesync";
 const MB: f64 = 1e6;
 
 /// Where one is read: what it is called, its unit, its deadband, and how.
@@ -30,7 +31,7 @@ const ROWS: &[Row] = &[
     ("cpu_temperature", "°C", 0.5, |it| number(temperature(it)?)),
     ("load", "", 0.05, |it| number(it.text("/proc/loadavg")?.split(' ').next()?.parse().ok()?)),
     ("undervoltage", "", 0.0, |it| Some(Value::Flag(undervoltage(it)?))),
-    ("clock_synchronized", "", 0.0, |_| Some(Value::Flag(Path::new(SYNCHRONIZED).exists()))),
+    ("clock_synchronized", "", 0.0, |_| Some(Value::Flag(synchronized()?))),
     ("journal", "", 0.0, |it| Some(Value::Text(it.journal.word().into()))),
 ];
 
@@ -79,6 +80,12 @@ fn news(id: PointId, value: Option<Value>) -> News {
     let why = value.is_none().then(|| "this box does not say".to_owned());
     let quality = if value.is_some() { Quality::Good } else { Quality::Bad };
     News { id, value, quality, at: Instant::now(), why }
+}
+
+/// Whether the clock is kept right; `None` where that service does not run.
+fn synchronized() -> Option<bool> {
+    let folder = Path::new(TIMESYNC);
+    folder.exists().then(|| folder.join(SYNCHRONIZED).exists())
 }
 
 /// What is left for those who are not root, MB.

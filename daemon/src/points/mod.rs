@@ -293,9 +293,13 @@ impl Points {
 
     /// The latest of a point, stale if it has reached its limit.
     pub fn now(&self, id: PointId) -> Latest {
+        self.now_at(id, Instant::now())
+    }
+
+    fn now_at(&self, id: PointId, now: Instant) -> Latest {
         let Some(declared) = self.declared(id) else { return Latest::default() };
         let latest = self.board().cells[id.0 as usize].latest().clone();
-        cell::aged(latest, declared.age_limit, Instant::now())
+        cell::aged(latest, declared.age_limit, now)
     }
 
     /// One point, for the doors.

@@ -1,6 +1,7 @@
 //! Points as their users see them.
 
 use headstock_config::point::Value::{Flag, Number, Text};
+use proptest::prelude::*;
 
 use super::*;
 
@@ -160,4 +161,97 @@ fn nonsense_is_bad_and_never_a_value() {
     assert_eq!(points.now(id).quality, Quality::Bad, "there is no value that could be good");
     points.report([good(id, Text("ä".repeat(999)), Instant::now())]);
     assert!(points.now(id).value.is_some_and(|it| it.to_string().len() <= 256));
+}
+
+/// What was said at a time, in milliseconds: a value or none, and a quality.
+type Said = (u64, Option<f64>, Quality);
+
+/// How a point stands at a time, worked out anew from everything that was said until then.
+fn stands(said: &[Said], at: u64) -> (Option<f64>, Quality) {
+    let said: Vec<&Said> = said.iter().filter(|it| it.0 <= at).collect();
+    let Some((_, _, quality)) = said.last() else { return (None, Quality::Bad) };
+    let Some((seen, value, _)) = said.iter().rfind(|it| it.1.is_some()) else {
+        return (None, Quality::Bad);
+    };
+    let old = LIMIT.as_millis() as u64 <= at - seen;
+    (*value, if old && quality.believable() { Quality::Stale } else { *quality })
+}
+
+/// Everything that must be told, by looking at every single millisecond in which it might.
+fn to_tell(said: &[Said], until: u64) -> Vec<(Option<f64>, Quality)> {
+    let mut told: Vec<(u64, Option<f64>, Quality)> = Vec::new();
+    let ages = said.iter().map(|it| it.0 + LIMIT.as_millis() as u64);
+    let mut moments: Vec<u64> = said.iter().map(|it| it.0).chain(ages).collect();
+    moments.sort_unstable();
+    moments.dedup();
+    for at in moments.into_iter().filter(|at| *at <= until) {
+        let (value, quality) = stands(said, at);
+        let spoke = said.iter().any(|it| it.0 == at && it.1.is_some());
+        let any = said.iter().any(|it| it.0 <= at);
+        let news = match told.last() {
+            None => any,
+            Some((when, was, how)) => {
+                let moved = match (was, value) {
+                    (Some(was), Some(is)) => 0.5 < (is - was).abs(),
+                    (was, is) => *was != is,
+                };
+                *how != quality || moved || spoke && 60_000 <= at - when
+            }
+        };
+        if news {
+            told.push((at, value, quality));
+        }
+    }
+    told.into_iter().map(|(_, value, quality)| (value, quality)).collect()
+}
+
+proptest! {
+    /// Quality, age limit, deadband and the longest silence together, against the plainest
+    /// statement of them.
+    #[test]
+    fn what_is_told_is_what_must_be(
+        says in proptest::collection::vec((1u64..70_000, any::<bool>(), proptest::option::weighted(0.8, -3i8..3), 0u8..6), 1..40),
+    ) {
+        let (points, id) = points();
+        let (mut follower, start) = (points.follow([id]), Instant::now());
+        follower.take();
+        let moment = |at: u64| Moment { now: start + Duration::from_millis(at), now_ms: at };
+        let (mut at, mut said, mut told) = (0, Vec::new(), Vec::new());
+        let mut hear = |follower: &mut Follower| {
+            for change in follower.take() {
+                assert_eq!(change.count as usize, change.steps.len());
+                let number = |it: Step| (it.value.and_then(|it| it.number()), it.quality);
+                told.extend(change.steps.into_iter().map(number));
+            }
+        };
+        for (pause, short, value, quality) in says {
+            let pause = if short { pause % 3_000 + 1 } else { pause };
+            // The ager comes by at its deadlines, as it does in the house.
+            while let Some(due) = points.age_at(moment(at)) {
+                if moment(at + pause).now <= due {
+                    break;
+                }
+                points.age_at(Moment { now: due, now_ms: 0 });
+                hear(&mut follower);
+            }
+            at += pause;
+            let value = value.map(|it| f64::from(it) * 0.25);
+            let quality = match quality {
+                0 => Quality::Bad,
+                1 => Quality::Uncertain,
+                _ => Quality::Good,
+            };
+            said.push((at, value, quality));
+            let now = moment(at);
+            let value = value.map(Number);
+            points.report_at(now, [News { id, value, quality, at: now.now, why: None }]);
+            hear(&mut follower);
+            for later in [0, 1_999, 2_000, 9_999] {
+                let latest = points.now_at(id, moment(at + later).now);
+                let number = latest.value.and_then(|it| it.number());
+                prop_assert_eq!((number, latest.quality), stands(&said, at + later));
+            }
+        }
+        prop_assert_eq!(told, to_tell(&said, at));
+    }
 }

@@ -19,6 +19,14 @@ pub(super) async fn settings(ask: Asked) -> Result<Response, Failure> {
     Ok(shown(&ask.desk().settings(ask.name())?))
 }
 
+pub(super) async fn frames(ask: Asked) -> Result<Response, Failure> {
+    Ok(shown(&ask.desk().frames(ask.name())?))
+}
+
+pub(super) async fn buses(ask: Asked) -> Result<Response, Failure> {
+    Ok(shown(&ask.desk().buses()))
+}
+
 /// Answers when the machine took it; a stop, when its byte has been handed to the port.
 pub(super) async fn command(ask: Asked) -> Result<Response, Failure> {
     let command: Command = ask.json()?;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::PoisonError;
 
 use headstock_config::alarm::{AlarmState, Priority};
-use headstock_config::api::Equipment;
+use headstock_config::api::{Bus, Equipment};
 use headstock_config::job::JobState;
 use headstock_config::ledger::State;
 use headstock_config::machine::Mode;
@@ -62,6 +62,7 @@ fn text(hall: &Hall) -> String {
     house(&mut page, hall);
     let equipment = hall.door.desk.equipment();
     machines(&mut page, &equipment);
+    buses(&mut page, &hall.door.desk.buses());
     let state = hall.door.desk.ledger().state();
     let lines = hall.lines.lock().unwrap_or_else(PoisonError::into_inner).lines(&state, &equipment);
     work(&mut page, &state, lines);
@@ -110,6 +111,45 @@ fn machines(page: &mut Page, equipment: &[Equipment]) {
     for machine in equipment {
         let starved = machine.live.progress.map_or(0, |it| it.starved);
         page.line("headstock_starved", &format!("machine=\"{}\"", machine.id), starved);
+    }
+}
+
+fn buses(page: &mut Page, buses: &[Bus]) {
+    page.head(
+        "headstock_bus_utilisation",
+        "gauge",
+        "Share of the last ten seconds in which the bus of this machine, its first, was busy.",
+    );
+    for bus in buses {
+        let first = bus.devices.first().map_or("", |device| device.machine.as_str());
+        let label = format!("machine=\"{first}\"");
+        page.line("headstock_bus_utilisation", &label, bus.utilisation);
+    }
+    page.head(
+        "headstock_bus_requests_total",
+        "counter",
+        "Requests to a device, by what came of them.",
+    );
+    for device in buses.iter().flat_map(|bus| &bus.devices) {
+        let outcomes = [
+            ("answer", device.answers),
+            ("silence", device.silences),
+            ("garbled", device.garbled),
+            ("refused", device.refused),
+        ];
+        for (outcome, count) in outcomes {
+            let label = format!("machine=\"{}\",outcome=\"{outcome}\"", device.machine);
+            page.line("headstock_bus_requests_total", &label, count);
+        }
+    }
+    page.head(
+        "headstock_bus_overruns_total",
+        "counter",
+        "Polls of a device that were left out because they were late.",
+    );
+    for device in buses.iter().flat_map(|bus| &bus.devices) {
+        let label = format!("machine=\"{}\"", device.machine);
+        page.line("headstock_bus_overruns_total", &label, device.overruns);
     }
 }
 

@@ -154,6 +154,10 @@ pub(super) const ROUTES: &[Route] = &[
     route!(PUT "/api/v1/points/{name}", RUN, "Set a point that may be set; answers with what is read back", points::set)
         .takes(Takes::Json("SetPoint"))
         .gives(200, "Point"),
+    route!(GET "/api/v1/equipment/{id}/frames", LOOK, "What went over the machine's bus lately", equipment::frames)
+        .gives(200, "Frames"),
+    route!(GET "/api/v1/buses", LOOK, "All buses: how busy they are, and how their devices answer", equipment::buses)
+        .gives(200, "[Bus]"),
     route!(GET "/api/v1/files", LOOK, "All program files, newest first", files::all)
         .gives(200, "[File]"),
     route!(POST "/api/v1/files", RUN, "Bring a program file; it is analysed and kept by content", files::bring)

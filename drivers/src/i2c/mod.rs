@@ -7,8 +7,8 @@
 //!
 //! A [`Chip`] is written against `embedded_hal::i2c::I2c` and knows no bus. It measures in two
 //! steps: [`Chip::begin`] starts it, [`Chip::finish`] fetches what came of it. In between nobody
-//! holds the bus, so that an output on the same bus is switched off within one transaction, however
-//! long a sensor thinks.
+//! holds the bus and nothing blocks: whoever carries the request may leave it there for something
+//! urgent, and begin anew afterwards.
 //!
 //! Invariants: a chip is asked who it is before it is believed, and asked again after every fault;
 //! an expander that has lost its settings is never taken for one that has not; no number is told

@@ -36,6 +36,10 @@ use crate::i2c::{self, Answer, Ask, Chip, Chips, Request, Setup, Step, Trouble, 
 
 /// Longest that the adapter waits for a chip that holds the clock.
 const CLOCK_HELD: Duration = Duration::from_millis(100);
+/// A chip that takes so many times longer than its datasheet says, and this more, is not waited
+/// for: others on the bus want to be asked too.
+const SLOW: u32 = 4;
+const SPARE: Duration = Duration::from_millis(50);
 const CLAIMED: &str = "a driver of the kernel has this address: unload it, or read its hwmon";
 
 /// An open bus: chips talk over it.
@@ -210,6 +214,7 @@ impl I2cCarrier {
             station.chip.begin(as_wire(bus), channels)
         };
         let mut wait = begin(station, bus).map_err(|trouble| station.failed(&trouble))?;
+        let patience = patience.min(wait * SLOW + SPARE);
         loop {
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;

@@ -108,7 +108,10 @@ impl Marlin {
                     What::Errand(why) => matches!(why, Why::Temperatures | Why::Proof(_)),
                     _ => false,
                 };
-                self.stream.ok_to(now, asks);
+                match answer.number {
+                    Some(_) => self.stream.ok(now, answer.number, answer.queue),
+                    None => self.stream.ok_to(now, asks),
+                }
             }
         }
         self.take_ended(now, out);

@@ -126,7 +126,9 @@ impl Marlin {
         if self.poll_due().is_none_or(|due| now < due) {
             return;
         }
-        let [warmth, place] = self.questions().map(|it| it.1.is_some_and(|due| due <= now));
+        let [warmth, place] = self.questions().map(|(why, due)| {
+            due.is_some_and(|due| due <= now) && !self.is_out(|other| *other == why)
+        });
         if warmth {
             self.poll.warmth = Some(now);
             self.errands.push_back(Errand::new("M105", Why::Temperatures));

@@ -164,18 +164,23 @@ fn ok(text: &str) -> Option<Answer<'_>> {
     if rest.starts_with(|letter: char| letter.is_ascii_alphabetic() && letter != 'N') {
         return None;
     }
-    let mut answer = Answer { temperatures: temperatures(rest), ..Answer::default() };
-    if answer.temperatures.is_some() {
-        return Some(answer);
-    }
-    for word in rest.split_ascii_whitespace() {
+    let mut answer = Answer::default();
+    let mut left = rest.trim_start();
+    while !left.is_empty() {
+        answer.temperatures = temperatures(left);
+        if answer.temperatures.is_some() {
+            break;
+        }
+        let (word, behind) = left.split_once(' ').unwrap_or((left, ""));
+        left = behind.trim_start();
         let count = |digits: &str| digits.parse::<usize>().ok();
         match word.as_bytes()[0] {
             b'N' => answer.number = whole(&word[1..]),
             b'P' => answer.planner = count(&word[1..]),
             b'B' => answer.queue = count(&word[1..]),
-            b'0'..=b'9' => answer.number = whole(word),
-            _ => (),
+            b'0'..=b'9' if rest.trim() == word => answer.number = whole(word),
+            // Something else has run into it; its numbers are no answer to anything.
+            _ => return Some(Answer::default()),
         }
     }
     Some(answer)
@@ -301,6 +306,16 @@ mod tests {
             ("OK", plain),
             ("ok N12 P15 B3", advanced(12, 15, 3)),
             ("ok N-1 P15 B3", advanced(-1, 15, 3)),
+            ("ok\u{1a}Resend: 138", plain),
+            (
+                "ok N2 P15 B3 T:25.00 /0.00",
+                Reply::Ok(Answer {
+                    number: Some(2),
+                    planner: Some(15),
+                    queue: Some(3),
+                    temperatures: Some("T:25.00 /0.00"),
+                }),
+            ),
             ("ok 12", Reply::Ok(Answer { number: Some(12), ..Answer::default() })),
             (
                 "ok P15 B3",

@@ -35,6 +35,8 @@ const WINDOW_BYTES: usize = 127;
 /// A number that is asked for, further back than answers can have been counted wrongly: the
 /// firmware counts from something else than we do.
 const IMPLAUSIBLE: i64 = 8;
+/// See [`Stream::advanced`].
+const SURE: u32 = 4;
 /// The same line asked for so often within [`STORM`] will not get through.
 const ASKED_MAX: u32 = 10;
 const STORM: Duration = Duration::from_secs(30);
@@ -83,8 +85,9 @@ pub(super) struct Stream {
     window: Option<usize>,
     /// Lines in a row that were taken at once.
     clean: u32,
-    /// `ok` carries line numbers.
-    advanced: bool,
+    /// How sure it is that an `ok` carries its line's number: numbered answers less those without,
+    /// at most [`SURE`]. One damaged answer must not decide it.
+    advanced: u32,
     last_sent: Option<Instant>,
     last_heard: Option<Instant>,
     /// What the latest `Last Line:` said should follow; to compare with the `Resend:` behind it.
@@ -129,7 +132,7 @@ impl Default for Stream {
             state: State::Flowing,
             window: None,
             clean: 0,
-            advanced: false,
+            advanced: 0,
             last_sent: None,
             last_heard: None,
             named: None,
@@ -230,19 +233,22 @@ impl Stream {
     /// An `ok`, with what it told.
     pub(super) fn ok(&mut self, now: Instant, number: Option<i64>, queue: Option<usize>) {
         self.last_heard = Some(now);
-        if let Some(number) = number {
-            self.advanced = true;
-            if let Some(free) = queue {
+        let sent = self.cursor - 1;
+        if let Some(number) = number.filter(|it| (self.taken..=sent).contains(it)) {
+            self.advanced = (self.advanced + 1).min(SURE);
+            if let Some(free) = queue.filter(|_| self.is_advanced_now()) {
                 // While a line is answered its place is still taken, so the most that is ever
                 // told is what may safely be in flight.
                 self.window = Some(self.window.unwrap_or(1).max(free.clamp(1, 32)));
             }
-            let sent = self.cursor - 1;
-            if self.taken < number && number <= sent {
+            if self.taken < number {
                 self.take(number);
             }
-        } else if self.state == State::Flowing && 0 < self.in_flight() && !self.is_advanced_now() {
-            self.take(self.taken + 1);
+        } else if number.is_none() && self.state == State::Flowing && 0 < self.in_flight() {
+            if !self.is_advanced_now() {
+                self.take(self.taken + 1);
+            }
+            self.advanced = self.advanced.saturating_sub(1);
         }
         self.count_answer();
     }
@@ -265,7 +271,7 @@ impl Stream {
     /// A numbered line is answered with its number, so an answer without one is another's. What
     /// begins the numbers, and a firmware that has not shown yet that it tells them, are not.
     fn is_advanced_now(&self) -> bool {
-        self.advanced && 0 < self.taken
+        1 < self.advanced && 0 < self.taken
     }
 
     fn take(&mut self, number: i64) {

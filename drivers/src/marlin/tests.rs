@@ -365,3 +365,15 @@ fn what_this_machine_cannot_do_is_refused() {
         Err(Refusal::Unsupported(_))
     ));
 }
+
+#[test]
+fn one_damaged_answer_does_not_make_a_plain_firmware_an_advanced_one() {
+    let mut talk = Talk::printing(&["AUTOREPORT_TEMP", "AUTOREPORT_POS"]);
+    talk.sent();
+    talk.hear("ok N1 P15 B3");
+    assert_eq!(talk.sent(), ["G1 X2"]);
+    for number in 3..=16 {
+        talk.hear("ok");
+        assert_eq!(talk.sent(), [format!("G1 X{number}")]);
+    }
+}

@@ -1,6 +1,7 @@
 //! The views of the command line: one file per resource.
 
 pub mod alarms;
+pub mod buses;
 pub mod discover;
 pub mod entries;
 pub mod files;

@@ -90,6 +90,12 @@ pub enum Verb {
     },
     /// Show a point, set it, or show what it has been
     Point(PointWords),
+    /// List the buses: how busy they are, and what has come of requests to each device
+    Buses {
+        /// Instead: what went over the bus of this machine lately, one frame a line
+        #[arg(long, value_name = "MACHINE")]
+        frames: Option<String>,
+    },
     /// Bring a program file to the box and show what is in it
     Upload {
         /// The file
@@ -172,7 +178,7 @@ pub enum Verb {
         #[command(subcommand)]
         what: TraceVerb,
     },
-    /// See all of it at work on two pretend machines, within a minute
+    /// See all of it at work in a workshop of pretend machines, within a minute
     Demo(DemoWords),
     /// Run a pretend device alone, at the far end of a terminal of its own
     Sim {

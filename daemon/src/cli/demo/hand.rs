@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use headstock_config::api::{Equipment, JobView};
 use headstock_config::command::Command;
+use headstock_config::point::{Point, SetPoint, Value};
 use headstock_tui::view;
 use serde::de::IgnoredAny;
 
-use super::stage::{MACHINES, Stage};
+use super::stage::Stage;
 use crate::cli::exit::Exit;
 use crate::cli::signals::Ended;
 use crate::cli::trouble::Trouble;
@@ -48,16 +49,26 @@ impl Hand {
         self.call.client.post::<IgnoredAny>(&path, command).map(|_| ())
     }
 
-    pub(super) fn tell_each(&self, command: &Command) -> Result<(), Trouble> {
-        MACHINES.iter().try_for_each(|machine| self.tell(machine, command))
+    /// Sets a point, and waits until its device has confirmed it.
+    pub(super) fn set(&self, point: &str, value: f64) -> Result<(), Trouble> {
+        let value = SetPoint { value: Value::Number(value) };
+        self.call.client.put::<Point>(&format!("points/{point}"), &value).map(drop)
     }
 
-    pub(super) fn each_is(
+    /// Waits until a point says what is wished, and can be believed.
+    pub(super) fn says(
         &self,
+        point: &str,
         what: &str,
-        so: impl Fn(&Equipment) -> bool,
+        so: impl Fn(&Value) -> bool,
     ) -> Result<(), Trouble> {
-        MACHINES.iter().try_for_each(|machine| self.is(machine, what, &so))
+        let path = format!("points/{point}");
+        self.until(&format!("`{point}` {what}"), |it| {
+            it.call
+                .client
+                .get::<Point>(&path)
+                .is_ok_and(|it| it.quality.believable() && it.value.as_ref().is_some_and(&so))
+        })
     }
 
     /// Waits until a machine is so.

@@ -1,8 +1,10 @@
-//! What the demo plays on: two pretend machines, a temporary folder, and a daemon of its own.
+//! What the demo plays on: a workshop of pretend machines, a temporary folder, and a daemon of its
+//! own.
 //!
 //! Nothing of this is special to the demo: the daemon is this program's `daemon` verb with an
-//! ordinary configuration, and the machines are ports like any other. All of it is gone when the
-//! [`Stage`] is dropped.
+//! ordinary configuration, and the machines are ports like any other. Those that stream programs
+//! are kept here, so that what arrived at them can be counted; the devices on buses are pretended
+//! by the daemon. All of it is gone when the [`Stage`] is dropped.
 
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -13,6 +15,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use headstock_drivers::grbl::sim::{self, Options, Sim};
+use headstock_drivers::marlin::sim as printer;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -21,8 +24,10 @@ use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::trouble::Trouble;
 
-/// The machines' ids.
-pub(super) const MACHINES: [&str; 2] = ["mill", "router"];
+/// The machine that mills, and the one that prints.
+pub(super) const MILL: &str = "mill";
+/// See [`MILL`].
+pub(super) const PRINTER: &str = "printer";
 /// What the wire of a real machine carries, bits per second.
 const BAUD: u32 = 115_200;
 /// The daemon is given this long to end in order.
@@ -30,12 +35,15 @@ const FAREWELL: Duration = Duration::from_secs(12);
 /// Between two looks at something that is awaited.
 const PACE: Duration = Duration::from_millis(10);
 const SAMPLE_PART: &str = include_str!("../../../assets/sample-part.nc");
+const SAMPLE_PRINT: &str = include_str!("../../../assets/sample-print.gcode");
+const CONFIGURATION: &str = include_str!("../../../assets/demo.toml");
 
 /// Everything that the demo has started.
 pub(super) struct Stage {
     // In the order in which they end: the daemon, its machines, the folder.
     daemon: Daemon,
-    pub(super) pretenders: Vec<Sim>,
+    pub(super) mill: Sim,
+    pub(super) printer: printer::Sim,
     folder: TempDir,
 }
 
@@ -52,17 +60,28 @@ impl Stage {
     fn try_build(time_scale: u32) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("headstock-demo-").tempdir()?;
         let at = |name: &str| folder.path().join(name);
-        let pretend = |id: &&str| sim::start(pretended(at(&format!("tty-{id}")), time_scale));
-        let pretenders = MACHINES.iter().map(pretend).collect::<io::Result<Vec<Sim>>>()?;
+        let mill = sim::start(milling(at("tty-mill"), time_scale))?;
+        let printer = printer::start(printing(at("tty-printer"), time_scale))?;
         fs::write(at("sample-part.nc"), SAMPLE_PART)?;
+        fs::write(at("sample-print.gcode"), SAMPLE_PRINT)?;
         fs::write(at("headstock.toml"), configuration(folder.path(), time_scale))?;
         let daemon = Daemon::start(&at("headstock.toml"), &at("daemon.log"))?;
-        Ok(Self { daemon, pretenders, folder })
+        Ok(Self { daemon, mill, printer, folder })
     }
 
     /// Something in the demo's folder.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Where the hands of the world reach the pretend pins.
+    pub(super) fn board(&self) -> PathBuf {
+        self.path("sim/pins.pins")
+    }
+
+    /// Does something to the switch of the mill's door, as a hand would.
+    pub(super) fn pins(&self, what: &str, level: &str) -> io::Result<String> {
+        headstock_drivers::sim::say(&self.board(), &format!("{what} {} {level}", super::DOOR))
     }
 
     /// A client of the demo's daemon.
@@ -95,7 +114,7 @@ impl Stage {
 
 /// A machine whose motion, wire and processor are all faster than real ones by the same factor, so
 /// that what has to keep up with what stays as it is.
-fn pretended(link: PathBuf, time_scale: u32) -> Options {
+fn milling(link: PathBuf, time_scale: u32) -> Options {
     let real = Options::default();
     Options {
         time_scale: f64::from(time_scale),
@@ -108,21 +127,24 @@ fn pretended(link: PathBuf, time_scale: u32) -> Options {
     }
 }
 
-/// What a person would write for these two machines.
-fn configuration(folder: &Path, time_scale: u32) -> String {
-    let folder = folder.display();
-    let mut text = format!(
-        "[daemon]\nstate_dir = \"{folder}\"\nsocket = \"{folder}/headstock.sock\"\n\n\
-         [web]\nlisten = \"127.0.0.1:0\"\n"
-    );
-    for id in MACHINES {
-        text.push_str(&format!(
-            "\n[[machine]]\nid = \"{id}\"\ndriver = \"grbl\"\nport = \"{folder}/tty-{id}\"\n\
-             baud = {}\n",
-            BAUD * time_scale
-        ));
+/// The same for the printer; its heaters are as much faster.
+fn printing(link: PathBuf, time_scale: u32) -> printer::Options {
+    let real = printer::Options::default();
+    printer::Options {
+        time_scale: f64::from(time_scale),
+        line_time: real.line_time / time_scale,
+        byte_time: real.byte_time / time_scale,
+        link: Some(link),
+        ..real
     }
-    text
+}
+
+/// What a person would write for this workshop.
+fn configuration(folder: &Path, time_scale: u32) -> String {
+    let baud = (BAUD * time_scale).to_string();
+    let folder = folder.display().to_string();
+    let text = CONFIGURATION.replace("FOLDER", &folder).replace("BAUD", &baud);
+    text.replace("SCALE", &time_scale.to_string())
 }
 
 /// The daemon as a process of its own; ended when dropped.
@@ -180,13 +202,17 @@ impl Drop for Daemon {
 
 #[cfg(test)]
 mod tests {
+    use headstock_config::load;
+    use headstock_drivers::registry;
+
     use super::*;
 
     #[test]
     fn the_demos_configuration_is_one_that_passes_its_check() {
         let text = configuration(Path::new("/tmp/x"), 100);
-        let settings = headstock_config::load::parse(&text, "demo", &["grbl"]).unwrap();
+        let settings = load::parse(&text, "demo", &registry::names());
+        let settings = settings.unwrap_or_else(|wrong| panic!("{}", load::render(&wrong)));
         let ids: Vec<_> = settings.machines.iter().map(|it| it.id.as_str()).collect();
-        assert_eq!(ids, MACHINES);
+        assert_eq!(ids, [MILL, PRINTER, "spindle", "meter", "relays", "pins", "climate"]);
     }
 }

@@ -18,6 +18,11 @@ pub(super) struct Summary {
     pub(super) starved: u64,
     /// From a request for a hold until the controller has begun to slow down.
     pub(super) hold_ms: Percentiles,
+    /// From the edge of the door's switch until the mill has begun to slow down; the switch is
+    /// debounced for 10 ms of it.
+    pub(super) interlock_ms: Option<f64>,
+    /// Points that can be believed at the end.
+    pub(super) points: usize,
     /// From the first start to the last end.
     pub(super) seconds: f64,
 }
@@ -51,7 +56,7 @@ pub(super) fn rounded(value: f64, parts: f64) -> f64 {
 impl Summary {
     /// For a newcomer.
     pub(super) fn told(&self, holds: usize) -> String {
-        let verdict = if self.ok { "Both parts are finished." } else { "NOT as it should be." };
+        let verdict = if self.ok { "Part and print are finished." } else { "NOT as it should be." };
         let starved = match self.starved {
             0 => "never: neither planner ran dry".to_owned(),
             times => format!("{} times a planner ran dry in mid-motion", count(times)),
@@ -60,11 +65,15 @@ impl Summary {
             "{verdict}\n\n\
              streamed   {} lines of G-code in {} s, {} lines a second on two machines\n\
              starved    {starved}\n\
+             interlock  {} from the edge of the door's switch until the mill slowed down\n\
+             points     {} values from machines, buses and pins that can be believed\n\
              hold       {} ms from the request until the machine slowed down (median of {holds}; \
              {} ms at worst in 99 of 100)\n",
             count(self.lines),
             self.seconds,
             self.lines_per_s,
+            self.interlock_ms.map_or("not seen".to_owned(), |ms| format!("{ms} ms")),
+            self.points,
             self.hold_ms.p50,
             self.hold_ms.p99,
         )

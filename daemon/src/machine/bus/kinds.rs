@@ -32,14 +32,14 @@ pub(super) fn start(
             spawn(declared, Mixed::new(&plugged), priority, || wire, Some(frames), around)
         }
         BusKind::Pins => {
-            let (gpio, heart) = (Gpio::new(&plugged), around.heart.clone());
+            let (dialect, heart) = (Gpio::new(&plugged), around.heart.clone());
             let carrier = move || PinCarrier::new(&plugged, heart);
-            spawn(declared, gpio, PRIORITY, carrier, None, around)
+            spawn(declared, dialect, PRIORITY, carrier, None, around)
         }
         BusKind::I2c => {
-            let (chips, heart) = (Chips::new(&plugged), around.heart.clone());
+            let (dialect, heart) = (Chips::new(&plugged), around.heart.clone());
             let carrier = move || I2cCarrier::new(&plugged, heart);
-            spawn(declared, chips, PRIORITY, carrier, None, around)
+            spawn(declared, dialect, PRIORITY, carrier, None, around)
         }
     }
 }

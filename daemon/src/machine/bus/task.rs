@@ -333,21 +333,23 @@ impl<D: Dialect> Bus<D> {
     /// Passes on what there is to be told.
     fn tell(&mut self) {
         let said = self.schedule.take();
-        let mut news = Vec::new();
+        let (mut news, mut answers) = (Vec::new(), Vec::new());
         for said in said {
             match said {
                 Said::Reading(reading) => news.extend(self.news(reading)),
-                Said::Answer(ticket, outcome) => {
-                    if let Some(asker) = self.askers.remove(&ticket) {
-                        // The asker may have gone; the value stands either way.
-                        asker.send(result(outcome)).ok();
-                    }
-                }
+                Said::Answer(ticket, outcome) => answers.push((ticket, outcome)),
                 said => self.fact(said),
             }
         }
         if !news.is_empty() {
             self.around.points.report(news);
+        }
+        // Whoever asked finds what was read back in the points.
+        for (ticket, outcome) in answers {
+            if let Some(asker) = self.askers.remove(&ticket) {
+                // The asker may have gone; the value stands either way.
+                asker.send(result(outcome)).ok();
+            }
         }
         for seat in 0..self.seats.len() {
             self.tell_mode(seat);

@@ -84,6 +84,12 @@ impl Trial {
              [[machine]]\nid = \"mill\"\ndriver = \"grbl\"\nport = \"sim:grbl\"\nbaud = 115200\n"
         );
         std::fs::write(&file, text).unwrap();
+        Self::open_in(folder).await
+    }
+
+    /// Opens a house with what lies in this folder.
+    async fn open_in(folder: TempDir) -> Self {
+        let file = folder.path().join("headstock.toml");
         let settings = headstock_config::load::load(&file, &registry::names())
             .unwrap_or_else(|problems| panic!("{problems:?}"));
         let socket = folder.path().join("s");

@@ -57,6 +57,27 @@ async fn a_point_is_read_back_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_is_still_known_after_a_restart() {
+    let trial = Trial::open().await;
+    trial.idle().await;
+    let jog = json!({ "command": "jog", "by": [5.0, null, null], "feed": 500.0 });
+    trial.post("/api/v1/equipment/mill/commands", jog).await.with(202);
+    let there = trial.point("mill.work_x", |it| it["value"] == 5.0).await;
+    let Trial { house, folder } = trial;
+    house.close().await;
+    let trial = Trial::open_in(folder).await;
+    trial.idle().await;
+    trial.point("mill.work_x", |it| it["value"] == 0.0 && it["quality"] == "good").await;
+    let from = there["at_ms"].as_u64().unwrap() / 60_000 * 60_000;
+    let most = |spans: &Value| {
+        let spans = spans.as_array().unwrap().iter();
+        spans.filter_map(|it| it["max"].as_f64()).fold(0.0, f64::max)
+    };
+    let path = format!("/api/v1/points/mill.work_x?from={from}&every=1m");
+    trial.until(&path, |spans| most(spans) == 5.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_machine_reports_cannot_be_set_and_that_is_written_down() {
     let trial = Trial::open().await;
     let set = async |name: &str, body: Value| {
@@ -109,4 +130,43 @@ async fn points_are_figures_for_prometheus_while_they_can_be_believed() {
     // A text is no figure.
     assert!(!page.contains("headstock_point{name=\"mill.mode\""));
     assert!(page.contains("headstock_point_quality{name=\"mill.mode\"} 0\n"));
+}
+
+/// A relay and a thermostat on a pretend bus.
+const BUS: &str = r#"
+[[machine]]
+id = "vfd"
+driver = "modbus-tcp"
+port = "sim:modbus-tcp"
+tag = [
+    { name = "target", area = "holding", address = 1, type = "u16", scale = 0.01, unit = "Hz", range = [0.0, 60.0], period_ms = 50, write = true },
+    { name = "relay", area = "coil", address = 3, type = "bit", period_ms = 50, write = true },
+    { name = "status", area = "holding", address = 2, type = "u16", period_ms = 50 },
+]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_is_set_and_answered_with_what_is_read_back() {
+    let trial = Trial::open_with(BUS).await;
+    trial.point("vfd.target", |it| it["quality"] == "good").await;
+    let set = async |name: &str, value: Value| {
+        let body = json!({ "value": value }).to_string();
+        trial.ask("PUT", &format!("/api/v1/points/{name}"), body).await
+    };
+    for target in [12.5, 50.0, 0.0, 33.33] {
+        let point = set("vfd.target", json!(target)).await.with(200);
+        check("Point", &point);
+        let found = point["value"].as_f64().unwrap();
+        assert!((found - target).abs() < 1e-9 && point["quality"] == "good", "{point}");
+    }
+    let relay = set("vfd.relay", json!(true)).await.with(200);
+    assert_eq!((&relay["value"], &relay["writable"]), (&json!(true), &json!(true)));
+    assert_eq!(set("vfd.target", json!(61.0)).await.status / 100, 4);
+    assert_eq!(set("vfd.target", json!("fast")).await.status / 100, 4);
+    assert_eq!(set("vfd.status", json!(1)).await.refused(400), "desk.point_read_only");
+    let viewer = trial.token("v", headstock_config::people::Role::Viewer).await;
+    let path = "/api/v1/points/vfd.relay";
+    let forbidden = trial.over_tcp(&viewer, "PUT", path, r#"{"value":false}"#).await;
+    assert_eq!(forbidden.refused(403), "desk.forbidden");
+    assert_eq!(trial.get(path).await["value"], true, "it was not switched");
 }

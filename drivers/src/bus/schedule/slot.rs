@@ -25,6 +25,8 @@ pub(super) struct Slot<R> {
     pub(super) urgent: bool,
     /// It reads a tag that tells whether its machine rests.
     pub(super) tells_rest: bool,
+    /// It was released out of its turn, as soon as possible: that is no lateness.
+    pub(super) hurried: bool,
     /// A release of its phase.
     pub(super) phase: Instant,
     /// Latest that it ever began after its release.
@@ -45,6 +47,7 @@ impl<R> Slot<R> {
             due: now,
             urgent: false,
             tells_rest: false,
+            hurried: false,
             phase: now + period.mul_f64(share),
             latest: Duration::ZERO,
             overruns: 0,
@@ -58,7 +61,8 @@ impl<R> Slot<R> {
 
     /// It goes out now: the next release is the next of its phase.
     pub(super) fn goes(&mut self, now: Instant) {
-        let late = now.saturating_duration_since(self.due);
+        let hurried = std::mem::take(&mut self.hurried);
+        let late = if hurried { Duration::ZERO } else { now.saturating_duration_since(self.due) };
         self.latest = self.latest.max(late);
         self.overruns += (late.as_nanos() / self.period.as_nanos().max(1)) as u64;
         self.due = self.after(now);
@@ -70,9 +74,10 @@ impl<R> Slot<R> {
         self.due = self.due.max(now + REFUSED);
     }
 
-    /// It is read as soon as possible; that is no lateness.
+    /// It is read as soon as possible.
     pub(super) fn at_once(&mut self, now: Instant) {
         self.due = now;
+        self.hurried = true;
     }
 
     /// The first release of its phase after this moment.
@@ -106,6 +111,10 @@ mod tests {
         assert_eq!((slot.due, slot.overruns), (at(200), 0));
         slot.goes(at(455));
         assert_eq!((slot.due, slot.overruns), (at(500), 2));
+        assert_eq!(slot.latest, Duration::from_millis(255));
+        slot.at_once(at(460));
+        slot.goes(at(990));
+        assert_eq!((slot.due, slot.overruns), (at(1_000), 2));
         assert_eq!(slot.latest, Duration::from_millis(255));
     }
 
