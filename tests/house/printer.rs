@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use headstock_config::api::Decide;
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::Event;
-use headstock_config::job::JobState;
+use headstock_config::job::{Decision, JobState};
 use headstock_config::ledger::Fact;
 use headstock_config::machine::{Live, Mode};
 use headstock_daemon::desk::Refused;
@@ -319,5 +320,13 @@ async fn a_pulled_cable_interrupts_a_print() {
 
     assert_eq!(open.until(&job, |state| !state.active()).await.state, JobState::Interrupted);
     open.mode(Mode::Idle).await;
+    let wish = Decide {
+        decision: Decision::Resume,
+        reason: "go on".into(),
+        from_line: Some(50),
+        accepted: false,
+    };
+    let refused = open.desk().decide(&open.ada, &job, wish).await;
+    assert!(matches!(refused, Err(Refused::CannotResume { .. })), "a print cannot go on");
     open.house.close().await;
 }
