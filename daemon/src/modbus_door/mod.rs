@@ -10,7 +10,7 @@
 //! requests: judged, written down, done.
 //!
 //! Bounds: connections, time to say a request, silence, time to take an answer, writes in a second.
-//! Not here: which point is where, and what cannot be believed ([`table`]); the language
+//! Not here: which point is where, and what cannot be believed (`table`); the language
 //! (`headstock_drivers::modbus`).
 
 mod table;

@@ -8,14 +8,14 @@
 //!                 +---- TCP, lost ------+---- serial: owed until the slowest would have answered
 //! ```
 //!
-//! Standard functions are carried by a library (see [`library`]), the others and RTU over TCP by
-//! the framer (see [`framer`]); both read through one handle that keeps the time (see [`lent`]).
+//! Standard functions are carried by a library (see `library`), the others and RTU over TCP by
+//! the framer (see `framer`); both read through one handle that keeps the time (see `lent`).
 //!
 //! Invariants: one request is under way at a time. An answer counts only if it is one whole frame
 //! with nothing around it, of the unit, function and length that were asked for. After anything
 //! else, be it that this future was dropped, nothing is asked before what may still come has come:
 //! over TCP the connection is dropped, on a line the slowest device's time is waited out; and a device
-//! is not asked what its old answer could be taken for (see [`owing`]). Before each request the line
+//! is not asked what its old answer could be taken for (see `owing`). Before each request the line
 //! is silent as long as the standard wants.
 
 pub mod evidence;
