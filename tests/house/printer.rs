@@ -288,6 +288,8 @@ async fn heaters_fans_filament_and_motors_are_moved_by_hand() {
     tell(Command::Fan { percent: 50.0 }).await.unwrap();
     until(&open, |live| live.temperatures.first().is_some_and(|it| 205.0 < it.celsius)).await;
     tell(Command::Extrude { mm: 5.0, feed: 300.0 }).await.unwrap();
+    // One press is one step: the filament goes first.
+    open.mode(Mode::Idle).await;
     let by = [Some(10.0), None, Some(5.0)];
     tell(Command::Jog { by, feed: 3000.0, absolute: false }).await.unwrap();
     until(&open, |live| live.work_position.is_some_and(|at| at[0] == 10.0 && at[2] == 5.0)).await;
