@@ -290,6 +290,8 @@ async fn heaters_fans_filament_and_motors_are_moved_by_hand() {
     tell(Command::Fan { percent: 50.0 }).await.unwrap();
     until(&open, |live| live.temperatures.first().is_some_and(|it| 205.0 < it.celsius)).await;
     tell(Command::Extrude { mm: 5.0, feed: 300.0 }).await.unwrap();
+    // One press is one step: the filament goes first.
+    open.mode(Mode::Idle).await;
     let by = [Some(10.0), None, Some(5.0)];
     // One step at a time: what is pushed out is on its way.
     let step = || tell(Command::Jog { by, feed: 3000.0, absolute: false });
