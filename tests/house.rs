@@ -8,6 +8,7 @@ mod house {
     mod pins;
     mod printer;
     mod restart;
+    mod rules;
     mod start;
     mod stops;
 }

@@ -2,11 +2,15 @@
 //! machine's wire, while eight pretend machines stream.
 //!
 //! ```text
-//!  edge (Points::report, as a driver does) -> guard -> stop lane -> machine task -> pty -> relay (stamps `!`)
-//!                                                                                          \-> pretend GRBL
+//!  edge at a pretend pin -> pins' bus task -> points -> guard -> stop lane -> machine task -> pty
+//!                                                                                             |
+//!                                                            pretend GRBL <- relay, stamps `!`
 //! ```
 //!
-//! `cargo run --release -p headstock-daemon --example interlock_speed -- [EDGES] [MACHINES]`
+//! `cargo run --release -p headstock-daemon --example interlock_speed -- [EDGES] [MACHINES] [pin|point]`
+//!
+//! `pin` (unless told otherwise): from a word to a pretend board, as a wire would say it. `point`:
+//! from a report to the points, as a driver makes it; the difference is what a pin costs.
 //!
 //! Prints one JSON object: milliseconds, p50, p99 and the longest. The relay stands between the
 //! daemon and the first machine and stamps the byte when it comes out of the pty, so nothing of the
@@ -15,8 +19,9 @@
 #![allow(clippy::print_stdout)] // A measuring program prints.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -30,29 +35,40 @@ use headstock_config::people::{Person, Role};
 use headstock_config::point::{Quality, Value};
 use headstock_daemon::house::{Ground, House};
 use headstock_daemon::points::{News, PointId};
+use headstock_daemon::rules::{Asker, Wish};
 use headstock_drivers::grbl::sim::{self, Options, Sim};
 use headstock_drivers::link::os;
 use headstock_drivers::registry;
 
 /// Longest that a machine may take for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The point that the interlock looks at: of a machine that is not there, so that only this program
-/// says anything about it.
-const DOOR: &str = "switch.door";
+/// A door switch.
+enum Switch {
+    /// A point of a machine that is not there, so that only this program says anything about it.
+    Point(PointId),
+    /// A pin of a pretend board, reached by its socket.
+    Pin(BufReader<UnixStream>),
+}
 
 fn main() -> Result<()> {
     let number = |place, usual: usize| -> Result<usize> {
         std::env::args().nth(place).map_or(Ok(usual), |it| Ok(it.parse()?))
     };
     let (edges, machines) = (number(1, 500)?, number(2, 8)?);
+    let pin = match std::env::args().nth(3).as_deref() {
+        None | Some("pin") => true,
+        Some("point") => false,
+        Some(other) => bail!("`{other}` is neither pin nor point"),
+    };
     let runtime = headstock_daemon::house::runtime()?;
-    let took = runtime.block_on(measure(edges, machines))?;
+    let took = runtime.block_on(measure(edges, machines, pin))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
-    tell(took, machines);
+    tell(took, machines, pin);
     Ok(())
 }
 
-fn tell(mut took: Vec<Duration>, machines: usize) {
+fn tell(mut took: Vec<Duration>, machines: usize, pin: bool) {
+    let from = if pin { "pin" } else { "point" };
     took.sort();
     let share = |share: f64| {
         let place = ((took.len() as f64 * share) as usize).min(took.len().saturating_sub(1));
@@ -60,25 +76,31 @@ fn tell(mut took: Vec<Duration>, machines: usize) {
     };
     let (p50, p99, max) = (share(0.5), share(0.99), share(1.0));
     println!(
-        "{{\"what\":\"edge to stop byte, ms\",\"machines\":{machines},\"n\":{},\"p50\":{p50:.3},\"p99\":{p99:.3},\"max\":{max:.3}}}",
+        "{{\"what\":\"{from} to stop byte, ms\",\"machines\":{machines},\"n\":{},\"p50\":{p50:.3},\"p99\":{p99:.3},\"max\":{max:.3}}}",
         took.len()
     );
 }
 
-async fn measure(edges: usize, machines: usize) -> Result<Vec<Duration>> {
+async fn measure(edges: usize, machines: usize, pin: bool) -> Result<Vec<Duration>> {
     let folder = tempfile::tempdir()?;
     let sims = (0..machines).map(|number| plug_in(folder.path(), number));
     let sims = sims.collect::<Result<Vec<Sim>>>()?;
     let (relayed, stamps) = relay(&sims[0].path())?;
-    let house = open(folder.path(), machines, &relayed).await?;
+    let house = open(folder.path(), machines, &relayed, pin).await?;
     let ada = Person { name: "ada".into(), role: Role::Admin };
-    let door = house.desk.points().id(DOOR).context("the point is declared")?;
+    let mut door = match pin {
+        true => Switch::Pin(BufReader::new(UnixStream::connect(
+            folder.path().join("state/sim/pins.pins"),
+        )?)),
+        false => Switch::Point(house.desk.points().id("switch.door").context("it is declared")?),
+    };
+    door.is(&house, true)?;
     let file = bring(&house, &ada).await?;
     for number in 0..machines {
         let machine = format!("mill{number}");
         mode(&house, &machine, Mode::Idle).await?;
         // Again and again: what is silent for long is stale, and trips.
-        say(&house, door, true);
+        door.is(&house, true)?;
         let ask = StartJob { machine, file: file.clone(), dry_run: false };
         house.desk.start_job(&ada, ask).await.map_err(|it| anyhow::anyhow!("{it}"))?;
     }
@@ -89,16 +111,17 @@ async fn measure(edges: usize, machines: usize) -> Result<Vec<Duration>> {
         tokio::time::sleep(Duration::from_micros(20_000 + (edge as u64 * 7_919) % 30_000)).await;
         while stamps.try_recv().is_ok() {}
         let began = Instant::now();
-        say(&house, door, false);
+        door.is(&house, false)?;
         let stamp = tokio::task::block_in_place(|| stamps.recv_timeout(PATIENCE));
         took.push(stamp.context("the stop never came")?.saturating_duration_since(began));
         mode(&house, "mill0", Mode::Held).await?;
-        say(&house, door, true);
-        house
-            .desk
-            .tell(&ada, "mill0", Command::Resume)
-            .await
-            .map_err(|it| anyhow::anyhow!("{it}"))?;
+        door.is(&house, true)?;
+        // The board has said so before the house has read it.
+        while house.desk.rules().judge(&Asker::Person, "mill0", &Wish::Start).is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let resumed = house.desk.tell(&ada, "mill0", Command::Resume).await;
+        resumed.map_err(|it| anyhow::anyhow!("{it}"))?;
     }
     house.close().await;
     Ok(took)
@@ -109,7 +132,7 @@ fn plug_in(folder: &Path, number: usize) -> Result<Sim> {
     Ok(sim::start(Options { link, ..Options::default() })?)
 }
 
-async fn open(folder: &Path, machines: usize, relayed: &Path) -> Result<House> {
+async fn open(folder: &Path, machines: usize, relayed: &Path, pin: bool) -> Result<House> {
     let state_dir = folder.join("state");
     let mut text =
         format!("[daemon]\nstate_dir = {state_dir:?}\n[web]\nlisten = \"127.0.0.1:0\"\n");
@@ -120,9 +143,17 @@ async fn open(folder: &Path, machines: usize, relayed: &Path) -> Result<House> {
             &format!("[[machine]]\nid = \"mill{number}\"\ndriver = \"grbl\"\nport = {port:?}\n");
     }
     let nowhere = folder.join("nowhere.tty");
+    text += &match pin {
+        // Low is closed, so that the door is closed before anybody has said anything.
+        true => "[[machine]]\nid = \"pins\"\ndriver = \"gpio\"\nport = \"sim:gpio\"\n\
+             [[machine.tag]]\nname = \"door\"\npin = \"!gpiochip0/17\"\nrole = \"door\"\n\
+             debounce_ms = 0\n"
+            .to_owned(),
+        false => format!("[[machine]]\nid = \"switch\"\ndriver = \"grbl\"\nport = {nowhere:?}\n"),
+    };
+    let door = if pin { "pins.door" } else { "switch.door" };
     text += &format!(
-        "[[machine]]\nid = \"switch\"\ndriver = \"grbl\"\nport = {nowhere:?}\n\
-         [[interlock]]\nname = \"door-open\"\nwhen = {{ point = \"{DOOR}\", equals = false }}\n\
+        "[[interlock]]\nname = \"door-open\"\nwhen = {{ point = \"{door}\", equals = false }}\n\
          machine = \"mill0\"\ndoes = \"hold\"\n"
     );
     let settings = load::parse(&text, "bench.toml", &registry::names())
@@ -131,9 +162,23 @@ async fn open(folder: &Path, machines: usize, relayed: &Path) -> Result<House> {
     House::open(Ground { settings, state_dir, socket }).await
 }
 
-fn say(house: &House, id: PointId, closed: bool) {
-    let (value, quality) = (Some(Value::Flag(closed)), Quality::Good);
-    house.desk.points().report([News { id, value, quality, at: Instant::now(), why: None }]);
+impl Switch {
+    fn is(&mut self, house: &House, closed: bool) -> Result<()> {
+        match self {
+            Self::Point(id) => {
+                let (id, at, why) = (*id, Instant::now(), None);
+                let (value, quality) = (Some(Value::Flag(closed)), Quality::Good);
+                house.desk.points().report([News { id, value, quality, at, why }]);
+            }
+            Self::Pin(board) => {
+                writeln!(board.get_mut(), "set gpiochip0/17 {}", u8::from(!closed))?;
+                let mut answer = String::new();
+                board.read_line(&mut answer)?;
+                anyhow::ensure!(answer.starts_with("ok"), "the board says {answer}");
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A program of short moves that outlasts the measurement; its id.

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use headstock_config::api::Decide;
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::Event;
-use headstock_config::job::JobState;
+use headstock_config::job::{Decision, JobState};
 use headstock_config::ledger::Fact;
 use headstock_config::machine::{Live, Mode};
+use headstock_daemon::desk::Refused;
 use headstock_drivers::marlin::sim::{self, Fault, Options, Sim, What};
 
 use super::start::Open;
@@ -288,8 +290,15 @@ async fn heaters_fans_filament_and_motors_are_moved_by_hand() {
     tell(Command::Fan { percent: 50.0 }).await.unwrap();
     until(&open, |live| live.temperatures.first().is_some_and(|it| 205.0 < it.celsius)).await;
     tell(Command::Extrude { mm: 5.0, feed: 300.0 }).await.unwrap();
+    // One press is one step: the filament goes first.
+    open.mode(Mode::Idle).await;
     let by = [Some(10.0), None, Some(5.0)];
-    tell(Command::Jog { by, feed: 3000.0, absolute: false }).await.unwrap();
+    // One step at a time: what is pushed out is on its way.
+    let step = || tell(Command::Jog { by, feed: 3000.0, absolute: false });
+    while let Err(refused) = step().await {
+        assert!(matches!(refused, Refused::Jogging { .. }), "{refused:?}");
+        open.mode(Mode::Idle).await;
+    }
     until(&open, |live| live.work_position.is_some_and(|at| at[0] == 10.0 && at[2] == 5.0)).await;
     open.mode(Mode::Idle).await;
     tell(Command::Motors { on: false }).await.unwrap();
@@ -313,5 +322,13 @@ async fn a_pulled_cable_interrupts_a_print() {
 
     assert_eq!(open.until(&job, |state| !state.active()).await.state, JobState::Interrupted);
     open.mode(Mode::Idle).await;
+    let wish = Decide {
+        decision: Decision::Resume,
+        reason: "go on".into(),
+        from_line: Some(50),
+        accepted: false,
+    };
+    let refused = open.desk().decide(&open.ada, &job, wish).await;
+    assert!(matches!(refused, Err(Refused::CannotResume { .. })), "a print cannot go on");
     open.house.close().await;
 }

@@ -42,6 +42,9 @@ impl Desk {
             return Err(Refused::Words("`resume` needs the line to go on with".into()));
         };
         let machine = self.machine(&job.machine)?;
+        if file.analysis.print.is_some() {
+            return Err(print_goes_not_on(line));
+        }
         let offset = job.interruption.as_ref().and_then(|it| it.work_offset);
         stands_where_it_did(&machine.live(), offset).map_err(|(reason, remedy)| {
             Refused::CannotResume { line, reason, nearest: None, remedy }
@@ -73,6 +76,13 @@ impl Desk {
             preview: plan.preview,
         })
     }
+}
+
+/// A nozzle that comes from above meets the part, and the layer below has cooled and let go.
+fn print_goes_not_on(line: u64) -> Refused {
+    let reason = "a print that broke off cannot go on in the middle".into();
+    let remedy = "take the part off and begin again".into();
+    Refused::CannotResume { line, reason, nearest: None, remedy }
 }
 
 /// Whether coordinates mean what they meant when the job broke off; otherwise why not, and what

@@ -107,6 +107,17 @@ impl Entrance {
         Ok(told)
     }
 
+    /// Counts a stop that a machine at rest need not be sent: what was asked for before it does not
+    /// come after it.
+    pub(super) fn overtake(&self) {
+        let mut inside = self.0.inside();
+        inside.asked += 1;
+        // A job that goes on after it and ends is followed by the next one.
+        if inside.waits.is_none() {
+            inside.taken = inside.asked;
+        }
+    }
+
     /// How many stops have been asked for.
     pub(super) fn asked(&self) -> u64 {
         self.0.inside().asked
@@ -211,6 +222,17 @@ mod tests {
         };
         let ((index, _), ()) = tokio::join!(next_of(&mut exits), late);
         assert_eq!(index, 0);
+    }
+
+    #[tokio::test]
+    async fn a_stop_that_is_only_counted_overtakes_what_was_asked_for_before_it() {
+        let (entrance, mut exit) = lane();
+        let before = entrance.asked();
+        entrance.overtake();
+        assert!(before < exit.asked());
+        exit.job_ends();
+        assert_eq!(entrance.asked_at_end(), entrance.asked());
+        assert!(exit.take().is_none(), "nothing is sent");
     }
 
     #[tokio::test]

@@ -260,6 +260,12 @@ impl Handle {
         self.stops.put(how, by)
     }
 
+    /// What has been asked for does not reach the machine any more; nothing is sent. For a stop of a
+    /// machine that rests.
+    pub fn overtake(&self) {
+        self.stops.overtake();
+    }
+
     /// Stops the machine. Answers when the stop byte has been handed to the port, or why none was.
     pub async fn stop(&self, how: Stop, by: &str) -> Result<Instant, Error> {
         self.stops.put(how, by)?.await.map_err(|_| Error::Gone)?

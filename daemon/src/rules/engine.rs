@@ -24,8 +24,11 @@ use super::follow::{Following, Phase};
 
 /// How long after the house has opened an input may be unknown before that counts as lost.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
-/// How often a machine that moves against a rule is stopped, and a tag that is otherwise written.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How often a machine that moves against a rule is stopped: longer than it takes to report that it
+/// slows down.
+const STOP_AGAIN: Duration = Duration::from_millis(300);
+/// How often a tag that is otherwise than an interlock has it is written.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
 /// How often the guard looks although no point has changed: what is stale has said nothing.
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 
@@ -145,13 +148,13 @@ impl Engine {
         if first {
             deeds.push(Deed::Opened { because });
         }
-        let again = now.saturating_duration_since(self.chain_acted.unwrap_or(now)) >= AGAIN;
+        let again = now.saturating_duration_since(self.chain_acted.unwrap_or(now)) >= STOP_AGAIN;
         if !(first || again) {
             return;
         }
-        self.chain_acted = Some(now);
         for machine in &self.declared.movers {
             if first || (sight.moves)(machine) {
+                self.chain_acted = Some(now);
                 deeds.push(Deed::Stop { by: By::Chain, machine: machine.clone(), how: Stop::Stop });
             }
         }
@@ -182,17 +185,22 @@ impl Engine {
             lock.tripped = Some(because.clone());
             deeds.push(Deed::Tripped { rule, because });
         }
-        let again = now.saturating_duration_since(lock.acted.unwrap_or(now)) >= AGAIN;
+        let pause = match declared.does {
+            Does::Stop { .. } => STOP_AGAIN,
+            Does::Write(_) => WRITE_AGAIN,
+        };
+        let again = now.saturating_duration_since(lock.acted.unwrap_or(now)) >= pause;
         if !(first || again) {
             return;
         }
-        lock.acted = Some(now);
         match &declared.does {
             Does::Stop { machine, how } if first || (sight.moves)(machine) => {
+                lock.acted = Some(now);
                 let (by, machine, how) = (By::Interlock(rule), machine.clone(), *how);
                 deeds.push(Deed::Stop { by, machine, how });
             }
             Does::Write(output) if first || !is_so(output, sight.read) => {
+                lock.acted = Some(now);
                 deeds.push(Deed::Write { by: By::Interlock(rule), output: output.clone() });
             }
             _ => (),

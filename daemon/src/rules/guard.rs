@@ -167,6 +167,12 @@ impl Guard {
 
     fn stop(&self, id: &str, how: Stop, by: &str) {
         let Some(machine) = self.machines.get(id) else { return };
+        if how == Stop::Hold && rests(machine) {
+            // A hold would only keep it from the next job. Should it move within the next moments
+            // all the same, because of something that is in its controller already, it is stopped
+            // then.
+            return machine.overtake();
+        }
         // A machine whose task has ended cannot be stopped by us and does not move on our account.
         if let Ok(told) = machine.stop_now(how, by) {
             self.rules.note(Note::Stopped { seen: self.seen, machine: id.to_owned(), told });
@@ -204,6 +210,15 @@ impl Guard {
             }
         }
     }
+}
+
+/// Whether a machine has nothing that a hold could hold. A device on a bus may have values to be
+/// written whatever it seems to do.
+fn rests(machine: &machine::Handle) -> bool {
+    let mode = machine.live().mode;
+    let at_rest =
+        matches!(mode, Mode::Idle | Mode::Held | Mode::Alarm | Mode::Sleeping | Mode::Offline);
+    at_rest && machine.declared.tags.is_empty()
 }
 
 /// What an interlock does, for people.

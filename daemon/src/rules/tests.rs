@@ -257,11 +257,11 @@ fn an_interlock_acts_on_the_edge_and_again_only_on_what_moves_all_the_same() {
     play(
         &mut shop,
         &[
-            (0.5, &[], &[]),
-            (0.5, &[], &["door-open: hold laser"]),
-            (0.5, &[], &[]),
+            (0.2, &[], &[]),
+            (0.1, &[], &["door-open: hold laser"]),
+            (0.2, &[], &[]),
             (
-                0.5,
+                0.1,
                 &[("relays.level", "95")],
                 &[
                     "door-open: hold laser",
@@ -398,7 +398,7 @@ fn the_chain_stops_everything_that_moves_before_anything_else_is_looked_at() {
     play(
         &mut shop,
         &[
-            (0.5, &[], &["chain: stop mill"]),
+            (0.1, &[], &["chain: stop mill"]),
             (0.0, &[("pins.chain", "on")], &["chain closed"]),
             (5.0, &[], &[]),
         ],

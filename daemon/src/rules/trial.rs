@@ -192,6 +192,20 @@ async fn a_door_that_was_open_for_a_moment_only_was_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_mill_at_rest_is_not_held_by_a_door_but_refused_everything() {
+    let bench = shop().await;
+    bench.says("pins.door", OFF);
+    bench.alarm_is("door-open", AlarmState::Unacknowledged).await;
+    assert_eq!(bench.jog().await.unwrap_err().code(), "rule.interlock");
+    assert_eq!(bench.desk.one_equipment("mill").unwrap().state, Mode::Idle);
+    bench.says("pins.door", ON);
+    bench.alarm_is("door-open", AlarmState::LatchedUnacknowledged).await;
+    bench.desk.acknowledge(&bench.ada, "door-open").await.unwrap();
+    bench.desk.reset_alarm(&bench.ada, "door-open").await.unwrap();
+    bench.jog().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_moves_after_the_chain_was_open_until_somebody_says_that_it_is_clear() {
     let bench = shop().await;
     let job = bench.desk.start_job(&bench.ada, bench.bring(LONG).await).await.unwrap().id;

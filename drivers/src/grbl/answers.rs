@@ -12,6 +12,7 @@ use headstock_config::event::{Cause, Check, Event};
 
 use super::Grbl;
 use super::integrity::Finding;
+use super::introduce::Phase;
 use super::modal::Modal;
 use super::protocol::{self, Reply, Report, State};
 use super::stream::What;
@@ -179,7 +180,8 @@ impl Grbl {
         self.silent = false;
         self.locked_silent = false;
         self.lock_lost_position = false;
-        if ours {
+        // A stop may come in the middle of the introduction: what had been asked is not answered.
+        if ours && self.intro.phase == Phase::Done {
             // A reset forgets G92 and the tool length.
             self.offsets_may_differ();
         } else {

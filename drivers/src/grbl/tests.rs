@@ -415,6 +415,23 @@ fn an_answer_to_somebody_elses_line_does_not_introduce_the_controller() {
 }
 
 #[test]
+fn a_controller_that_is_stopped_while_it_introduces_itself_is_asked_again() {
+    let mut talk = Talk::new();
+    talk.grbl.greet(talk.now, &mut talk.out);
+    talk.hear(QUIET);
+    talk.expect("$");
+    talk.grbl.stop(talk.now, Stop::Stop, &mut talk.out);
+    talk.sent();
+    talk.hear(&QUIET.replace("Idle", "Hold:0"));
+    talk.hear("\r\nGrbl 1.1h ['$' for help]");
+    talk.hear(QUIET);
+    talk.wait(2500);
+    talk.hear(QUIET);
+    let asked = talk.sent().1;
+    assert!(asked.starts_with('$'), "{asked:?}");
+}
+
+#[test]
 fn nothing_is_taken_before_the_controller_is_known() {
     let mut talk = Talk::new();
     let begin = talk.grbl.begin(talk.now, Program::default(), &mut talk.out);

@@ -74,8 +74,8 @@ mod tests {
         let expected = "\
 /dev/ttyUSB0: busy 45.7 %, 4 polls left out because they were late
 DEVICE  HEALTH   REQUESTS  SILENT  GARBLED  REFUSED  LATE  P50    P99
-meter   online   12 345    5       0        0        2     33 ms  66 ms
-kiln    offline  12 345    5       0        0        2
+meter   online   12,345    5       0        0        2     33 ms  66 ms
+kiln    offline  12,345    5       0        0        2
 ";
         assert_eq!(list(&[bus]), expected);
     }

@@ -94,6 +94,7 @@ pub(super) fn doctor(common: &Common) -> Result<Exit, Trouble> {
     checks.extend(house::places(&settings, &around));
     checks.push(house::clock());
     checks.push(house::realtime());
+    checks.extend(ports::groups(&settings.machines));
     checks.extend(ports::machines(&settings.machines));
     checks.extend(ports::devices());
     checks.extend(buses::i2c(&settings.machines));

@@ -2,6 +2,7 @@
 //! asked over real sockets.
 
 mod crowd;
+mod discover;
 mod errors;
 mod feed;
 mod hangup;

@@ -13,6 +13,7 @@
 mod chips;
 mod network;
 mod serial;
+mod units;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,6 +78,17 @@ pub enum Proposal {
         /// Where it answers.
         address: u8,
     },
+    /// A unit on a Modbus bus.
+    Unit {
+        /// Its driver.
+        driver: &'static str,
+        /// The bus.
+        port: String,
+        /// Bits per second, on a line.
+        baud: Option<u32>,
+        /// Its number.
+        unit: u8,
+    },
 }
 
 impl Found {
@@ -87,6 +99,9 @@ impl Found {
                 Some(proposal::on_a_port(ids, driver, &port, baud))
             }
             Proposal::Chip { port, address } => proposal::chip(ids, &port, address),
+            Proposal::Unit { driver, port, baud, unit } => {
+                Some(proposal::unit(ids, driver, &port, baud, unit))
+            }
         });
         let Self { what, place, sure, note, .. } = self;
         Discovered { what, place, sure, note, config }
@@ -97,6 +112,7 @@ impl Found {
 #[derive(Clone, Debug, Default)]
 pub struct Owned {
     nodes: Vec<(PathBuf, String)>,
+    hosts: Vec<(Port, String)>,
 }
 
 impl Owned {
@@ -111,7 +127,17 @@ impl Owned {
             let id = machine.id.clone();
             paths.into_iter().map(move |path| (resolved(&path), id.clone()))
         });
-        Self { nodes: nodes.collect() }
+        let hosts = machines.iter().filter(|it| matches!(it.port, Port::Tcp(..)));
+        let hosts = hosts.map(|it| (it.port.clone(), it.id.clone())).collect();
+        Self { nodes: nodes.collect(), hosts }
+    }
+
+    /// The machine that owns this port, if one does.
+    pub fn owner_of(&self, port: &Port) -> Option<&str> {
+        match port {
+            Port::Path(path) => self.owner(path),
+            port => self.hosts.iter().find(|(host, _)| host == port).map(|(_, id)| id.as_str()),
+        }
     }
 
     /// The machine that owns this node, if one does.
@@ -136,6 +162,15 @@ pub async fn look(wish: &LookFor, owned: &Owned, sysfs: &Sysfs, news: Sender<New
                 serial::look(&port, &owned, &sysfs, ask, &news).await;
             });
         }
+    }
+    if let Some(bus) = wish.modbus.clone() {
+        let (owned, news) = (owned.clone(), news.clone());
+        looking.spawn(async move {
+            // A wire stays on its thread.
+            let asking =
+                tokio::task::spawn_blocking(move || units::look_alone(&bus, &owned, &news));
+            asking.await.ok();
+        });
     }
     if wish.i2c {
         let (owned, news) = (owned.clone(), news.clone());
