@@ -4,8 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use headstock_config::discover::{Discovery, LookFor, LookOnBus};
-use headstock_config::load;
+use headstock_config::load::{self, Problem};
 use headstock_config::places::Surroundings;
+use headstock_config::settings::Settings;
 use headstock_drivers::registry;
 use headstock_tui::view;
 
@@ -23,7 +24,10 @@ pub(super) fn discover(words: DiscoverWords, common: &Common) -> Result<Exit, Tr
     let call = Call::open(common)?;
     let found = match call.client.post::<Discovery>("discover", &wish) {
         Ok(begun) => follow(&call, begun)?,
-        Err(trouble) if trouble.exit == Exit::Unreachable => alone(wish, common)?,
+        // A daemon that is there and does not answer knows what it owns; nobody else does.
+        Err(trouble) if trouble.exit == Exit::Unreachable && nobody_is_there(&trouble) => {
+            alone(wish, common)?
+        }
         Err(trouble) => return Err(trouble),
     };
     call.show(&found, view::discover::list);
@@ -53,11 +57,20 @@ fn follow(call: &Call, begun: Discovery) -> Result<Discovery, Trouble> {
     Ok(now)
 }
 
-/// Without a daemon: what the configuration names is left alone all the same.
+fn nobody_is_there(trouble: &Trouble) -> bool {
+    !matches!(trouble.error.code.as_str(), "cli.lost" | "cli.silent")
+}
+
+/// Without a daemon: what the configuration names is left alone all the same, so a configuration
+/// that cannot be read is a reason to open nothing.
 fn alone(wish: LookFor, common: &Common) -> Result<Discovery, Trouble> {
     say::aside("no daemon runs; looking from here");
     let file = Surroundings::of_this_process().config_file(common.config.as_deref());
-    let settings = load::load(&file, &registry::names()).unwrap_or_default();
+    let settings = match load::load(&file, &registry::names()) {
+        Ok(settings) => settings,
+        Err(_) if common.config.is_none() && !file.exists() => Settings::default(),
+        Err(problems) => return Err(unknown_owners(&problems)),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         let means = "nothing was opened";
@@ -66,4 +79,17 @@ fn alone(wish: LookFor, common: &Common) -> Result<Discovery, Trouble> {
     let looking = Looking::default();
     runtime.block_on(looking.alone(wish, &settings.machines));
     Ok(looking.now())
+}
+
+fn unknown_owners(problems: &[Problem]) -> Trouble {
+    Trouble::new(
+        Exit::WrongWords,
+        "cli.configuration",
+        format!(
+            "the configuration is wrong, so nobody knows whose port is whose:\n{}",
+            load::render(problems)
+        ),
+        "no port was opened: opening one can reset the board behind it",
+        "mend it (`headstock config check`), then look around again",
+    )
 }

@@ -179,7 +179,7 @@ fn told(port: &Plugged, heard: Heard, ask: bool) -> Found {
 
 /// Whether the kernel prints there, and somebody may log in: nothing that is said there is
 /// harmless.
-fn is_console(sysfs: &Sysfs, node: &Path) -> bool {
+pub(super) fn is_console(sysfs: &Sysfs, node: &Path) -> bool {
     let active = fs::read_to_string(sysfs.sys.join("class/tty/console/active"));
     let name = super::resolved(node);
     let name = name.file_name().and_then(|it| it.to_str()).unwrap_or_default();
@@ -188,7 +188,7 @@ fn is_console(sysfs: &Sysfs, node: &Path) -> bool {
 
 /// The program that has a node open, as far as this user may see. Not every program locks what it
 /// opens, and a board must not be reset in the middle of a print.
-fn holder(proc: &Path, node: &Path) -> Option<String> {
+pub(super) fn holder(proc: &Path, node: &Path) -> Option<String> {
     let node = fs::canonicalize(node).ok()?;
     // Pretend devices keep the near end of their own terminal open; users of it lock it.
     if node.starts_with("/dev/pts") {

@@ -3,6 +3,7 @@
 //! Function 3, register 0: a unit that has no such register refuses, which is an answer as well.
 //! Functions that write are not known here.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use headstock_config::discover::{LookOnBus, Sure};
@@ -10,7 +11,9 @@ use headstock_config::machine::{Machine, Port};
 use headstock_config::tag::Bus;
 use tokio::sync::mpsc::Sender;
 
+use super::super::identity::Sysfs;
 use super::super::modbus::Wire;
+use super::serial::{holder, is_console};
 use super::{Found, News, Owned, Proposal, say};
 use crate::bus::{Carrier, Fault};
 use crate::modbus::pdu::Ask;
@@ -40,6 +43,9 @@ async fn look(bus: &LookOnBus, owned: &Owned, news: &Sender<News>) {
         let what = format!("{place}: machine `{machine}` is on it; a bus has one voice");
         return say(news, News::Remark(what)).await;
     }
+    if let Some(why) = taken(&port) {
+        return say(news, News::Remark(format!("{place}: {why}; it was left alone"))).await;
+    }
     let units: Vec<u8> = (bus.units[0]..=bus.units[1]).filter(|it| UNITS.contains(it)).collect();
     let machines: Vec<Machine> = units.iter().map(|unit| machine(&port, bus.baud, *unit)).collect();
     let mut wire = Wire::new(&machines);
@@ -59,6 +65,15 @@ async fn look(bus: &LookOnBus, owned: &Owned, news: &Sender<News>) {
         }
     }
     Carrier::<Modbus>::close(&mut wire).await;
+}
+
+/// Whose a serial port is, if it is not there for a bus.
+fn taken(port: &Port) -> Option<String> {
+    let Port::Path(node) = port else { return None };
+    if is_console(&Sysfs::default(), node) {
+        return Some("it is a console of this box".into());
+    }
+    holder(Path::new("/proc"), node).map(|program| format!("`{program}` has it open"))
 }
 
 fn port(said: &str) -> Option<Port> {
