@@ -52,7 +52,8 @@ impl Display for Value {
         match self {
             Self::Flag(true) => out.write_str("on"),
             Self::Flag(false) => out.write_str("off"),
-            Self::Number(number) => write!(out, "{number}"),
+            // What lies behind the sixth decimal is noise of the arithmetic.
+            Self::Number(number) => write!(out, "{}", (number * 1e6).round() / 1e6),
             Self::Text(text) => out.write_str(text),
         }
     }
@@ -161,5 +162,6 @@ mod tests {
         }
         assert!(Value::Number(2.0).is_on() && !Value::Text("on".into()).is_on());
         assert_eq!(serde_json::to_string(&Value::Flag(true)).unwrap(), "true");
+        assert_eq!(Value::Number(0.1 + 0.2).to_string(), "0.3");
     }
 }
