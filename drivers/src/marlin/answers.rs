@@ -214,6 +214,13 @@ impl Marlin {
         }
     }
 
+    /// A sentence of ours about something that the firmware may say again and again.
+    pub(super) fn remark_in_time(&mut self, now: Instant, text: &str, out: &mut Outbox) {
+        if self.messages.may(now) {
+            out.events.push_back(Event::Remark { text: text.into() });
+        }
+    }
+
     fn said(&mut self, now: Instant, text: &str, out: &mut Outbox) {
         let text: String = text.chars().take(200).collect();
         if self.intro == Introduction::Known && !text.is_empty() && self.messages.may(now) {

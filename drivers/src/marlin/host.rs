@@ -63,10 +63,8 @@ impl Marlin {
             "out_of_filament" => {
                 self.pause_asked(&format!("out of filament {rest}"), now, out);
             }
-            "resume" => {
-                // Nobody has decided here: whoever pressed the button stands before the printer.
-                self.resume(now, out).unwrap_or(());
-            }
+            // Nothing moves past the desk and its interlocks: a person here decides.
+            "resume" => self.remark_in_time(now, "the printer asks to go on: resume it here", out),
             "resumed" => self.prompt_over(),
             "cancel" => self.stop_by(now, Stop::Stop, out),
             "notification" | "start" => (),

@@ -331,6 +331,21 @@ fn a_hold_lets_what_is_planned_end_and_leaves_heaters_alone() {
 }
 
 #[test]
+fn a_printer_that_asks_to_go_on_is_not_obeyed() {
+    let mut talk = Talk::printing(&[]);
+    talk.sent();
+    talk.marlin.stop(talk.now, Stop::Hold, &mut talk.out);
+    talk.hear("ok");
+    assert_eq!(talk.sent(), ["M400"]);
+    talk.hear("ok");
+    talk.take_events();
+    talk.hear("//action:resume");
+    assert_eq!((talk.sent(), talk.urgent()), (vec![], String::new()));
+    assert_eq!(talk.marlin.live().mode, Mode::Held);
+    assert!(matches!(talk.take_events()[..], [Event::Remark { .. }]));
+}
+
+#[test]
 fn a_program_ends_when_its_last_line_is_proved_to_be_taken() {
     let mut talk = Talk::printing(&[]);
     talk.sent();
