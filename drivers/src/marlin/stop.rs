@@ -3,7 +3,7 @@
 //! ```text
 //!        M108 M410, past the queue         M410, heaters off, motors off    M105 answered
 //! stop --------------------------> Numbering ----------------------------> Off -----------> over
-//!                                      ^ no sign that it halted
+//!                                      ^ no sign that it halted, or asked for once more
 //! abort ---- M112, past the queue ---> Killing --------- "Printer halted" ----------------> over
 //! ```
 //!
@@ -12,7 +12,9 @@
 //! nobody calls this an emergency stop. M410 forgets what is planned in the middle of a move, and
 //! motors that are off can be pushed about: position is lost by every stop. Lines that stood in the
 //! firmware's queue behind an M410 are carried out after it; so it is said once more when the queue
-//! has been seen empty. Source: Marlin `src/feature/e_parser.h`, `src/gcode/control/M108_M112_M410.cpp`.
+//! has been seen empty. One M108 breaks off one wait: until the queue is empty both are repeated,
+//! so that an M109 behind another does not heat up. Source: Marlin `src/feature/e_parser.h`,
+//! `src/gcode/control/M108_M112_M410.cpp`.
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,8 @@ use crate::Outbox;
 const HALTS: Duration = Duration::from_secs(3);
 /// One that cannot is waited for as long as it says that it is busy, and this long after that.
 const WAITS: Duration = Duration::from_secs(20);
+/// How often what goes past the queue is said until the queue has been seen empty.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Proofs that are asked for before the answers alone are believed.
 const PROOFS: u32 = 5;
 
@@ -44,7 +48,7 @@ pub(super) struct Stopping {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
     Killing { since: Instant },
-    Numbering,
+    Numbering { said: Instant },
     Off { proofs: u32 },
 }
 
@@ -87,11 +91,17 @@ impl Marlin {
         if self.halt.is_some() {
             return self.halted_already(reason, out);
         }
-        let joins =
-            matches!(&self.stopping, Some(it) if !matches!(it.phase, Phase::Killing { .. }));
-        self.join_stopping(Phase::Numbering, reason);
-        if joins {
-            return;
+        self.join_stopping(Phase::Numbering { said: now }, reason);
+        self.quick_stop(now, out);
+    }
+
+    /// Whatever of a stop has been said before is said from the beginning: nothing of it is lost by
+    /// asking twice.
+    fn quick_stop(&mut self, now: Instant, out: &mut Outbox) {
+        if let Some(Stopping { phase, .. }) = &mut self.stopping
+            && !matches!(phase, Phase::Killing { .. })
+        {
+            *phase = Phase::Numbering { said: now };
         }
         self.speak_past(&["M108", "M410"], out);
         self.stream.renumber(now, &mut out.bytes);
@@ -139,7 +149,7 @@ impl Marlin {
     /// The numbers have begun anew: the queue has been seen empty.
     pub(super) fn stop_numbered(&mut self, _now: Instant) {
         let Some(stopping) = &mut self.stopping else { return };
-        if stopping.phase != Phase::Numbering {
+        if !matches!(stopping.phase, Phase::Numbering { .. }) {
             return;
         }
         stopping.phase = Phase::Off { proofs: 0 };
@@ -220,13 +230,20 @@ impl Marlin {
         }
     }
 
-    /// When a firmware that should have halted is given up on.
+    /// When a firmware that should have halted is given up on, or is told once more to stop.
     pub(super) fn stop_due(&self) -> Option<Instant> {
         let patience = if self.it.emergency_parser { HALTS } else { WAITS };
         match self.stopping.as_ref()?.phase {
             Phase::Killing { since } => Some(since + patience),
-            _ => None,
+            // Elsewhere they would wait in the queue like all lines.
+            Phase::Numbering { said } if self.heeds_at_once() => Some(said + AGAIN),
+            Phase::Numbering { .. } | Phase::Off { .. } => None,
         }
+    }
+
+    /// It takes some commands as soon as they are received, or may: it has not said yet.
+    fn heeds_at_once(&self) -> bool {
+        self.it.emergency_parser || self.intro != Introduction::Known
     }
 
     /// It did not halt: then at least quick stop, heaters and motors off.
@@ -234,13 +251,20 @@ impl Marlin {
         if self.stop_due().is_none_or(|due| now < due) {
             return;
         }
+        if let Some(Stopping { phase: Phase::Numbering { said }, .. }) = &mut self.stopping {
+            *said = now;
+            // As long as the link takes nothing, more would only pile up.
+            if out.urgent.is_empty() {
+                out.urgent.extend_from_slice(b"\nM108\n\nM410\n");
+            }
+            return;
+        }
         let text = "the firmware gave no sign that it has halted: cut the printer's power";
         out.events.push_back(Event::Message { text: text.into() });
         if let Some(stopping) = &mut self.stopping {
-            stopping.phase = Phase::Numbering;
+            stopping.phase = Phase::Numbering { said: now };
         }
-        self.speak_past(&["M108", "M410"], out);
-        self.stream.renumber(now, &mut out.bytes);
+        self.quick_stop(now, out);
     }
 
     /// Whether an error means that a heater cannot be trusted.

@@ -301,6 +301,49 @@ fn stop_and_abort_overtake_every_line() {
     assert_eq!(talk.take_events(), [], "it repeats itself; nobody needs to know");
 }
 
+/// Answers every line until nothing more is sent; what was sent.
+fn answer_all(talk: &mut Talk) -> Vec<String> {
+    let mut sent = Vec::new();
+    for _ in 0..20 {
+        let more = talk.sent();
+        for line in &more {
+            talk.hear(if line == "M105" { "ok T:21.0 /0.0" } else { "ok" });
+        }
+        sent.extend(more);
+    }
+    sent
+}
+
+#[test]
+fn a_stop_that_is_asked_for_twice_still_switches_heaters_off_and_ends() {
+    let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
+    talk.marlin.stop(talk.now, Stop::Stop, &mut talk.out);
+    talk.sent();
+    talk.hear("ok");
+    assert_eq!(talk.sent(), ["M410"]);
+    talk.urgent();
+    talk.marlin.stop(talk.now, Stop::Stop, &mut talk.out);
+    assert_eq!(talk.urgent(), "\nM108\n\nM410\n");
+    let sent = answer_all(&mut talk);
+    assert_eq!(sent, ["M110 N0", "M410", "M104 S0", "M140 S0", "M107", "M84", "M105"]);
+    assert_eq!(talk.lost(), Some(Cause::Asked));
+    assert_eq!(talk.marlin.live().mode, Mode::Idle);
+}
+
+#[test]
+fn a_stop_breaks_off_every_wait_that_stands_in_the_queue() {
+    let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
+    talk.marlin.stop(talk.now, Stop::Stop, &mut talk.out);
+    talk.urgent();
+    talk.wait(1100);
+    assert_eq!(talk.urgent(), "\nM108\n\nM410\n");
+    talk.wait(1100);
+    assert_eq!(talk.urgent(), "\nM108\n\nM410\n");
+    answer_all(&mut talk);
+    talk.wait(3000);
+    assert_eq!(talk.urgent(), "", "it is over");
+}
+
 #[test]
 fn an_abort_that_is_not_heeded_ends_at_least_in_a_quick_stop() {
     let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
