@@ -125,7 +125,7 @@ impl Marlin {
         }
         self.let_time_pass(now, out);
         self.take_ended(now, out);
-        if self.halt.is_none() {
+        if !self.is_dead() {
             self.send_errands(now, out);
             self.send_program(now, out);
             // The end of a program begins with one.
@@ -197,7 +197,7 @@ impl Driver for Marlin {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        if !self.open || self.halt.is_some() {
+        if !self.open || self.is_dead() {
             return None;
         }
         [self.stream.deadline(self.patience()), self.poll_due(), self.stop_due()]
@@ -207,7 +207,7 @@ impl Driver for Marlin {
     }
 
     fn tick(&mut self, now: Instant, out: &mut Outbox) {
-        if self.open && self.halt.is_none() {
+        if self.open && !self.is_dead() {
             self.ask_in_time(now);
             self.stop_in_time(now, out);
             self.advance(now, out);

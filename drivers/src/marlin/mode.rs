@@ -17,7 +17,7 @@ impl Marlin {
         if !self.open {
             return Mode::Offline;
         }
-        if self.halt.is_some() {
+        if self.is_dead() {
             return Mode::Alarm;
         }
         if self.stopping.is_some() {

@@ -69,7 +69,7 @@ impl Marlin {
 
     /// Lets the stream give up waiting.
     pub(super) fn let_time_pass(&mut self, now: Instant, out: &mut Outbox) {
-        if self.halt.is_some() {
+        if self.is_dead() {
             return;
         }
         let patience = self.patience();

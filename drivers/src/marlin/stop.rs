@@ -88,7 +88,8 @@ impl Marlin {
 
     /// Quick stop, then heaters and motors off.
     pub(super) fn halt_for(&mut self, now: Instant, reason: Reason, out: &mut Outbox) {
-        if self.halt.is_some() {
+        if self.halt == Some(Halt::Killed) {
+            self.speak_past(&["M108", "M410"], out);
             return self.halted_already(reason, out);
         }
         self.join_stopping(Phase::Numbering { said: now }, reason);
@@ -109,7 +110,8 @@ impl Marlin {
 
     /// Halts the firmware at once.
     fn kill(&mut self, now: Instant, reason: Reason, out: &mut Outbox) {
-        if self.halt.is_some() {
+        if self.halt == Some(Halt::Killed) {
+            self.speak_past(&["M112"], out);
             return self.halted_already(reason, out);
         }
         self.join_stopping(Phase::Killing { since: now }, reason);
@@ -120,6 +122,8 @@ impl Marlin {
         self.stream.forget();
     }
 
+    /// It has said that it rests. Whatever else it complains of, it may be alive and at work, and is
+    /// stopped like any other.
     fn halted_already(&mut self, reason: Reason, out: &mut Outbox) {
         self.lose_program(reason.cause, reason.text, false, out);
         if reason.announce {
@@ -267,6 +271,11 @@ impl Marlin {
         self.quick_stop(now, out);
     }
 
+    /// Nothing of ours is for it: it has halted, and is not being stopped all the same.
+    pub(super) fn is_dead(&self) -> bool {
+        self.halt.is_some() && self.stopping.is_none()
+    }
+
     /// Whether an error means that a heater cannot be trusted.
     pub(super) fn broke(&self, said: &str) -> bool {
         let signs = ["Thermal Runaway", "Heating failed", "Heating Failed", "MAXTEMP", "MINTEMP"];
@@ -276,19 +285,22 @@ impl Marlin {
     /// It has halted itself, or was halted.
     pub(super) fn halted(&mut self, halt: Halt, out: &mut Outbox) {
         let heater = matches!(self.halt, Some(Halt::Heater(_)));
-        if self.halt == Some(Halt::Killed) || heater && halt != Halt::Killed {
+        let killed = halt == Halt::Killed;
+        if self.halt.as_ref() == Some(&halt) || heater && !killed {
             // It says so again and again.
             return;
+        }
+        if killed || self.stopping.is_none() {
+            self.errands.clear();
+            self.stream.abandon();
         }
         if heater {
             // The reason came first, and has been told.
             self.halt = Some(Halt::Killed);
-            return;
+            return self.stop_over(out);
         }
         let (means, remedy) = told(&halt);
         self.halt = Some(halt);
-        self.errands.clear();
-        self.stream.abandon();
         self.prompt_over();
         self.doubt("the firmware has halted");
         let (number, position_kept) = (0, false);
@@ -299,7 +311,9 @@ impl Marlin {
             position_kept,
         }));
         self.show_mode(out);
-        self.stop_over(out);
+        if killed {
+            self.stop_over(out);
+        }
         self.lose_program(Cause::Alarm, means, false, out);
     }
 

@@ -345,6 +345,34 @@ fn a_stop_breaks_off_every_wait_that_stands_in_the_queue() {
 }
 
 #[test]
+fn a_firmware_that_only_complains_of_a_heater_is_stopped_all_the_same() {
+    let at_rest = |talk: &mut Talk| {
+        talk.take_events().iter().any(|event| matches!(event, Event::AtRest { .. }))
+    };
+    let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
+    talk.hear("Error:Heating failed, system stopped! Heater_ID: 0");
+    assert_eq!(talk.lost(), Some(Cause::Alarm));
+    assert_eq!(talk.marlin.live().mode, Mode::Alarm);
+    talk.sent();
+    talk.marlin.stop(talk.now, Stop::Stop, &mut talk.out);
+    assert_eq!(talk.urgent(), "\nM108\n\nM410\n");
+    assert_eq!(talk.marlin.live().mode, Mode::Holding);
+    assert!(!at_rest(&mut talk), "nothing shows that it rests");
+    assert!(answer_all(&mut talk).contains(&"M104 S0".to_owned()));
+    assert!(at_rest(&mut talk));
+    assert_eq!(talk.marlin.live().mode, Mode::Alarm);
+
+    talk.marlin.stop(talk.now, Stop::Abort, &mut talk.out);
+    assert_eq!(talk.urgent(), "\nM112\n");
+    assert!(!at_rest(&mut talk), "nor now");
+    talk.hear("Error:Printer halted. kill() called!");
+    assert!(at_rest(&mut talk));
+    talk.marlin.stop(talk.now, Stop::Abort, &mut talk.out);
+    assert_eq!(talk.urgent(), "\nM112\n", "saying it costs nothing");
+    assert!(at_rest(&mut talk));
+}
+
+#[test]
 fn an_abort_that_is_not_heeded_ends_at_least_in_a_quick_stop() {
     let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
     talk.marlin.stop(talk.now, Stop::Abort, &mut talk.out);
