@@ -154,7 +154,11 @@ impl Driver for Marlin {
 
     fn hear(&mut self, now: Instant, bytes: &[u8], out: &mut Outbox) {
         if self.open {
+            let silent = self.poll.is_silent();
             self.take_bytes(now, bytes, out);
+            if silent && !self.poll.is_silent() {
+                self.stop_heard_again(now, out);
+            }
             self.advance(now, out);
         }
     }

@@ -20,7 +20,7 @@ impl Marlin {
         if self.is_dead() {
             return Mode::Alarm;
         }
-        if self.stopping.is_some() {
+        if self.stopping.is_some() && !self.poll.is_silent() {
             return Mode::Holding;
         }
         if self.intro != Introduction::Known || self.poll.is_silent() {

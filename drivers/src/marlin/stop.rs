@@ -213,10 +213,38 @@ impl Marlin {
         }
     }
 
-    /// A stop that the link, or the firmware's patience, did not survive.
+    /// A stop that the link did not survive.
     pub(super) fn stop_cut_off(&mut self, out: &mut Outbox) {
-        if let Some((cause, reason)) = self.stopping.take().and_then(|it| it.lost) {
+        self.stop_loses(out);
+        self.stopping = None;
+    }
+
+    /// Its program is lost in any case; who waits for that need not wait for the stop.
+    pub(super) fn stop_loses(&mut self, out: &mut Outbox) {
+        if let Some((cause, reason)) = self.stopping.as_mut().and_then(|it| it.lost.take()) {
             out.events.push_back(Event::ProgramLost { cause, reason, position_kept: false });
+        }
+    }
+
+    /// Nothing is answered: what of the stop has been taken, nobody knows.
+    pub(super) fn stop_unheard(&mut self, now: Instant) {
+        if let Some(stopping) = &mut self.stopping {
+            stopping.phase = Phase::Numbering { said: now };
+        }
+    }
+
+    /// It answers again, and has been told to stop meanwhile: it is told from the beginning.
+    pub(super) fn stop_heard_again(&mut self, now: Instant, out: &mut Outbox) {
+        match &mut self.stopping {
+            Some(Stopping { phase: Phase::Killing { since }, .. }) => {
+                *since = now;
+                self.speak_past(&["M112"], out);
+            }
+            Some(_) => {
+                self.errands.clear();
+                self.quick_stop(now, out);
+            }
+            None => (),
         }
     }
 

@@ -373,6 +373,25 @@ fn a_firmware_that_only_complains_of_a_heater_is_stopped_all_the_same() {
 }
 
 #[test]
+fn a_stop_is_not_forgotten_when_nothing_is_answered() {
+    let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
+    talk.marlin.stop(talk.now, Stop::Stop, &mut talk.out);
+    talk.wait(300_000);
+    let told = talk.take_events();
+    let warns = |it: &Event| matches!(it, Event::Remark { text } if text.contains("heaters"));
+    assert!(told.iter().any(warns));
+    assert!(told.iter().any(|it| matches!(it, Event::ProgramLost { .. })));
+    assert_eq!(talk.marlin.live().mode, Mode::Connecting);
+    (talk.sent(), talk.urgent());
+    talk.hear("echo:busy: processing");
+    assert_eq!(talk.urgent(), "\nM108\n\nM410\n");
+    assert_eq!(talk.marlin.live().mode, Mode::Holding);
+    let sent = answer_all(&mut talk);
+    assert_eq!(sent, ["M110 N0", "M410", "M104 S0", "M140 S0", "M107", "M84", "M105"]);
+    assert_eq!(talk.marlin.live().mode, Mode::Idle);
+}
+
+#[test]
 fn an_abort_that_is_not_heeded_ends_at_least_in_a_quick_stop() {
     let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
     talk.marlin.stop(talk.now, Stop::Abort, &mut talk.out);
