@@ -142,7 +142,8 @@ impl Marlin {
 
     fn errand_done(&mut self, now: Instant, why: Why, out: &mut Outbox) {
         match why {
-            Why::Who | Why::Temperatures | Why::Reporting | Why::Step | Why::Person(_) => (),
+            Why::Who | Why::Temperatures | Why::Reporting | Why::Step => (),
+            Why::Hand | Why::Back | Why::Person(_) => (),
             Why::Place if self.intro == Introduction::Asking => {
                 self.poll.warmed(now);
                 self.poll.placed(now);

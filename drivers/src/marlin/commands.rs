@@ -115,7 +115,7 @@ impl Marlin {
         let mode = if absolute { "G90" } else { "G91" };
         let mut lines = vec!["G21".to_owned(), mode.to_owned(), format!("G1{words} F{feed:.0}")];
         lines.extend(modal.restore());
-        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Step)));
+        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Hand)));
         self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
         self.errands.push_back(Errand::new("M114", Why::Place));
         Ok(())
@@ -196,7 +196,7 @@ impl Marlin {
             lines.push(format!("G92 E{:.5}", place[3]));
         }
         lines.extend(modal.restore());
-        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Step)));
+        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Hand)));
         self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
         Ok(())
     }

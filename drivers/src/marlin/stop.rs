@@ -78,11 +78,19 @@ impl Marlin {
     pub(super) fn stop_by(&mut self, now: Instant, how: Stop, out: &mut Outbox) {
         let reason = |text: &str| Reason { cause: Cause::Asked, text: text.into(), announce: true };
         match how {
-            Stop::Hold if self.program.is_some() => self.hold_program(now, out),
-            // What was sent by hand is finished; nothing follows it.
-            Stop::Hold => self.errands.retain(|errand| !matches!(errand.why, Why::Person(_))),
+            Stop::Hold => self.hold_all(now, out),
             Stop::Stop => self.halt_for(now, reason("stopped on request"), out),
             Stop::Abort => self.kill(now, reason("aborted on request"), out),
+        }
+    }
+
+    /// What was sent by hand is finished; nothing that moves follows it.
+    fn hold_all(&mut self, now: Instant, out: &mut Outbox) {
+        self.errands.retain(|errand| !errand.moves_by_hand());
+        if self.program.is_some() {
+            self.hold_program(now, out);
+        } else {
+            self.errands.retain(|errand| !matches!(errand.why, Why::Person(_)));
         }
     }
 

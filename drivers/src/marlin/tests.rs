@@ -382,7 +382,8 @@ fn a_stop_is_not_forgotten_when_nothing_is_answered() {
     assert!(told.iter().any(warns));
     assert!(told.iter().any(|it| matches!(it, Event::ProgramLost { .. })));
     assert_eq!(talk.marlin.live().mode, Mode::Connecting);
-    (talk.sent(), talk.urgent());
+    talk.sent();
+    talk.urgent();
     talk.hear("echo:busy: processing");
     assert_eq!(talk.urgent(), "\nM108\n\nM410\n");
     assert_eq!(talk.marlin.live().mode, Mode::Holding);
@@ -418,6 +419,69 @@ fn a_hold_lets_what_is_planned_end_and_leaves_heaters_alone() {
     talk.marlin.obey(talk.now, Command::Resume, &mut talk.out).unwrap();
     assert_eq!(talk.sent(), ["G1 X2"]);
     assert_eq!(talk.marlin.live().mode, Mode::Running);
+}
+
+#[test]
+fn a_hold_drops_the_moves_by_hand_that_wait() {
+    let mut talk = Talk::connected(&[]);
+    let jog = Command::Jog { by: [Some(1.0), None, None], feed: 600.0, absolute: false };
+    talk.marlin.obey(talk.now, jog, &mut talk.out).unwrap();
+    talk.marlin.obey(talk.now, Command::Home { axes: None }, &mut talk.out).unwrap();
+    assert_eq!(talk.sent(), ["G21"]);
+    talk.marlin.stop(talk.now, Stop::Hold, &mut talk.out);
+    talk.hear("ok");
+    let mut sent = talk.sent();
+    sent.extend(
+        std::iter::repeat_with(|| {
+            talk.hear("ok");
+            talk.sent()
+        })
+        .take(9)
+        .flatten(),
+    );
+    assert_eq!(sent, ["G91", "G21", "G90", "M82", "M400", "M114", "M114"]);
+    assert_eq!(talk.marlin.live().mode, Mode::Idle);
+}
+
+#[test]
+fn a_hold_on_the_way_back_from_a_park_leaves_the_rest_of_the_way_for_later() {
+    let mut talk = Talk::printing(&[]);
+    talk.marlin.printer.park = Some([5.0, 6.0]);
+    talk.marlin.live.homed = Some(true);
+    talk.marlin.live.position_doubt = None;
+    talk.sent();
+    talk.marlin.stop(talk.now, Stop::Hold, &mut talk.out);
+    let answer = |talk: &mut Talk, line: &str| match line {
+        "M105" => talk.hear("ok T:21.0 /0.0"),
+        "M114" => talk.hear("X:1.00 Y:2.00 Z:3.00 E:4.00 Count X:0 Y:0 Z:0\nok"),
+        _ => talk.hear("ok"),
+    };
+    let mut line = "G1 X1".to_owned();
+    while talk.marlin.live().mode != Mode::Held {
+        answer(&mut talk, &line);
+        line = talk.sent().pop().unwrap_or_default();
+    }
+    talk.marlin.obey(talk.now, Command::Resume, &mut talk.out).unwrap();
+    let mut line = talk.sent().pop().unwrap();
+    while !line.starts_with("G1 X1.000") {
+        answer(&mut talk, &line);
+        line = talk.sent().pop().unwrap();
+    }
+    talk.marlin.stop(talk.now, Stop::Hold, &mut talk.out);
+    answer(&mut talk, &line);
+    assert_eq!(talk.sent(), ["M400"], "and neither the nozzle down nor the print on");
+    assert_eq!(talk.marlin.live().mode, Mode::Holding);
+    talk.hear("ok");
+    assert_eq!((talk.sent(), talk.marlin.live().mode), (vec![], Mode::Held));
+    talk.marlin.obey(talk.now, Command::Resume, &mut talk.out).unwrap();
+    let mut sent = talk.sent();
+    while sent.last().is_some_and(|it| it != "G1 X2") {
+        talk.hear("ok");
+        sent.extend(talk.sent());
+    }
+    let down = sent.iter().filter(|it| it.starts_with("G1 Z-")).count();
+    assert_eq!(down, 1, "once in all: {sent:?}");
+    assert!(!sent.iter().any(|it| it.starts_with("G1 X1.000")), "{sent:?}");
 }
 
 #[test]
