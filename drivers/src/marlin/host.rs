@@ -139,7 +139,7 @@ impl Marlin {
 
     /// A command that takes effect as soon as it is received (EMERGENCY_PARSER). What may have been
     /// cut off before it is ended first, and spoilt by that: it has no checksum.
-    fn speak_past_the_queue(&self, line: &str, out: &mut Outbox) {
+    pub(super) fn speak_past_the_queue(&self, line: &str, out: &mut Outbox) {
         out.urgent.extend_from_slice(format!("\n{line}\n").as_bytes());
     }
 }

@@ -222,6 +222,8 @@ impl Driver for Marlin {
         if self.open && self.program.is_some() {
             let text = "the house is closing".to_owned();
             self.lose_program(Cause::Closing, text, false, out);
+            // It may wait for warmth, and what switches that off would wait behind.
+            self.speak_past_the_queue("M108", out);
             self.leave_cold(now, out);
         }
     }

@@ -485,6 +485,17 @@ fn a_hold_on_the_way_back_from_a_park_leaves_the_rest_of_the_way_for_later() {
 }
 
 #[test]
+fn a_closing_house_breaks_off_what_heats_and_leaves_it_cold() {
+    let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
+    talk.sent();
+    talk.marlin.farewell(talk.now, &mut talk.out);
+    assert_eq!(talk.urgent(), "\nM108\n");
+    talk.hear("ok");
+    assert_eq!(answer_all(&mut talk), ["M104 S0", "M140 S0", "M107", "M400"]);
+    assert_eq!(talk.lost(), Some(Cause::Closing));
+}
+
+#[test]
 fn a_printer_that_asks_to_go_on_is_not_obeyed() {
     let mut talk = Talk::printing(&[]);
     talk.sent();
