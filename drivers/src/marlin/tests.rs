@@ -547,6 +547,27 @@ fn what_this_machine_cannot_do_is_refused() {
 }
 
 #[test]
+fn a_typed_line_heats_no_further_than_is_declared() {
+    let mut talk = Talk::connected(&[]);
+    let mut run =
+        |line: &str| talk.marlin.obey(talk.now, Command::Run { line: line.into() }, &mut talk.out);
+    for line in [
+        "M104 S276",
+        "m109R300",
+        "M109 T0 S 999",
+        "M140 S121",
+        "M190 R130",
+        "M141 S200",
+        "M191 S200",
+    ] {
+        assert!(matches!(run(line), Err(Refusal::BadCommand(_))), "{line}");
+    }
+    for line in ["M104 S275", "M109 R20", "M140 S120", "M106 S255", "M117 S999"] {
+        run(line).unwrap();
+    }
+}
+
+#[test]
 fn one_damaged_answer_does_not_make_a_plain_firmware_an_advanced_one() {
     let mut talk = Talk::printing(&["AUTOREPORT_TEMP", "AUTOREPORT_POS"]);
     talk.sent();
