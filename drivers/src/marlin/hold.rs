@@ -172,7 +172,7 @@ impl Marlin {
             return Err(Refusal::NotNow("on the way to its park"));
         }
         if self.prompt.waits() {
-            self.wake(out);
+            self.wake(out)?;
         }
         let left = self.hold.left;
         if let (Some(left), Phase::Reached) = (&left, self.hold.phase) {

@@ -32,6 +32,14 @@ impl Prompt {
         self.paused
     }
 
+    /// The choice that goes on.
+    fn going_on(&self) -> Option<usize> {
+        let goes_on = |choice: &String| {
+            ["continue", "resume"].iter().any(|word| choice.trim().eq_ignore_ascii_case(word))
+        };
+        self.choices.iter().position(goes_on)
+    }
+
     fn told(&self) -> String {
         let mut told = if self.text.is_empty() { "the operator".into() } else { self.text.clone() };
         for (number, choice) in self.choices.iter().enumerate() {
@@ -130,11 +138,21 @@ impl Marlin {
         Ok(())
     }
 
-    /// Lets a firmware go on that waits for a person.
-    pub(super) fn wake(&mut self, out: &mut Outbox) {
-        let line = if self.prompt.shown && self.it.prompts { "M876 S0" } else { "M108" };
-        self.speak_past_the_queue(line, out);
+    /// Lets a firmware go on that waits for a person. Among choices only one that says so goes on:
+    /// another may purge more filament.
+    pub(super) fn wake(&mut self, out: &mut Outbox) -> Result<(), Refusal> {
+        let asks = self.prompt.shown && self.it.prompts && !self.prompt.choices.is_empty();
+        let line = match self.prompt.going_on() {
+            Some(choice) if asks => format!("M876 S{choice}"),
+            None if asks => {
+                let text = format!("the printer asks: {}; answer that", self.prompt.told());
+                return Err(Refusal::BadCommand(text));
+            }
+            _ => "M108".into(),
+        };
+        self.speak_past_the_queue(&line, out);
         self.prompt_over();
+        Ok(())
     }
 
     /// A command that takes effect as soon as it is received (EMERGENCY_PARSER). What may have been

@@ -568,6 +568,27 @@ fn a_typed_line_heats_no_further_than_is_declared() {
 }
 
 #[test]
+fn going_on_answers_a_prompt_only_with_a_choice_that_says_so() {
+    for (choices, answer) in [
+        (&["PurgeMore", "CONTINUE"][..], Some("\nM876 S1\n")),
+        (&["Resume"], Some("\nM876 S0\n")),
+        (&["PurgeMore", "DisableRunout"], None),
+        (&[], Some("\nM108\n")),
+    ] {
+        let mut talk = Talk::printing(&["PROMPT_SUPPORT"]);
+        talk.hear("//action:prompt_begin Paused");
+        choices.iter().for_each(|it| talk.hear(&format!("//action:prompt_button {it}")));
+        talk.hear("//action:prompt_show\necho:busy: paused for user");
+        let went_on = talk.marlin.obey(talk.now, Command::Resume, &mut talk.out);
+        assert_eq!(talk.urgent(), answer.unwrap_or_default());
+        match went_on {
+            Ok(()) => assert!(answer.is_some()),
+            Err(refused) => assert!(refused.to_string().contains("1 = DisableRunout")),
+        }
+    }
+}
+
+#[test]
 fn one_damaged_answer_does_not_make_a_plain_firmware_an_advanced_one() {
     let mut talk = Talk::printing(&["AUTOREPORT_TEMP", "AUTOREPORT_POS"]);
     talk.sent();
