@@ -92,6 +92,10 @@ impl Marlin {
             }
             let Errand { text, why } = self.errands.pop_front().expect("it was looked at above");
             self.modal.follow(&text);
+            if why == Why::Place && self.hold.locates() {
+                // An answer that was counted wrongly shall not pass for where it is now.
+                self.place = None;
+            }
             self.stream.push(now, &text, What::Errand(why), &mut out.bytes);
         }
     }

@@ -61,6 +61,11 @@ impl Hold {
         !matches!(self.phase, Phase::None | Phase::Reached)
     }
 
+    /// It is asked where it is, to come back to.
+    pub(super) fn locates(&self) -> bool {
+        self.phase == Phase::Locating
+    }
+
     /// At rest.
     pub(super) fn is_reached(&self) -> bool {
         self.phase == Phase::Reached
@@ -127,6 +132,7 @@ impl Marlin {
             return;
         }
         let (Some(at), Some(park)) = (self.place, self.printer.park) else {
+            // Without a place to come back to it stays.
             self.hold.phase = Phase::Reached;
             return;
         };

@@ -496,6 +496,23 @@ fn a_closing_house_breaks_off_what_heats_and_leaves_it_cold() {
 }
 
 #[test]
+fn a_hold_that_was_not_told_where_it_is_does_not_park() {
+    let mut talk = Talk::printing(&[]);
+    talk.marlin.printer.park = Some([5.0, 6.0]);
+    talk.marlin.live.homed = Some(true);
+    talk.marlin.live.position_doubt = None;
+    talk.sent();
+    talk.marlin.stop(talk.now, Stop::Hold, &mut talk.out);
+    talk.hear("ok");
+    talk.hear("ok");
+    assert_eq!(talk.sent(), ["M400", "M105"]);
+    talk.hear("ok T:21.0 /0.0");
+    assert_eq!(talk.sent(), ["M114"]);
+    talk.hear("ok");
+    assert_eq!((talk.sent(), talk.marlin.live().mode), (vec![], Mode::Held));
+}
+
+#[test]
 fn a_printer_that_asks_to_go_on_is_not_obeyed() {
     let mut talk = Talk::printing(&[]);
     talk.sent();
