@@ -300,7 +300,7 @@ impl Marlin {
             return;
         }
         let text = "the firmware gave no sign that it has halted: cut the printer's power";
-        out.events.push_back(Event::Message { text: text.into() });
+        out.events.push_back(Event::Remark { text: text.into() });
         if let Some(stopping) = &mut self.stopping {
             stopping.phase = Phase::Numbering { said: now };
         }
