@@ -96,7 +96,7 @@ async fn every_line_of_a_print_is_carried_out_once_and_in_order() {
 async fn messages(open: &Open) -> Vec<String> {
     let book = open.book().await.into_iter();
     book.filter_map(|entry| match entry.fact {
-        Fact::Machine { said: Event::Message { text }, .. } => Some(text),
+        Fact::Machine { said: Event::Message { text } | Event::Remark { text }, .. } => Some(text),
         _ => None,
     })
     .collect()

@@ -182,6 +182,7 @@ impl Task {
             self.tell_live(false);
             let now = Instant::now();
             if leave_at.is_some_and(|at| at <= now || self.resting()) {
+                self.lament();
                 return Parted::Closing;
             }
             let waiting = !(self.out.bytes.is_empty() && self.out.urgent.is_empty());
@@ -392,6 +393,18 @@ impl Task {
             live.progress = self.driver.progress();
             live.at_ms = now_ms();
             self.ends.live.send_replace(live);
+        }
+    }
+
+    /// The house closes; if the machine does not rest, somebody has to look after it.
+    fn lament(&self) {
+        if !self.resting() {
+            let seconds = FAREWELL.as_secs();
+            tracing::error!(
+                machine = %self.declared.id,
+                "the machine has not come to rest within {seconds} seconds and the house closes: \
+                 it may still move, and its heaters may still be on; look at it",
+            );
         }
     }
 

@@ -142,7 +142,8 @@ impl Marlin {
 
     fn errand_done(&mut self, now: Instant, why: Why, out: &mut Outbox) {
         match why {
-            Why::Who | Why::Temperatures | Why::Reporting | Why::Step | Why::Person(_) => (),
+            Why::Who | Why::Temperatures | Why::Reporting | Why::Step => (),
+            Why::Hand | Why::Back | Why::Person(_) => (),
             Why::Place if self.intro == Introduction::Asking => {
                 self.poll.warmed(now);
                 self.poll.placed(now);
@@ -211,6 +212,13 @@ impl Marlin {
             // Forks differ in what they can report.
             Some(What::Errand(_)) => (),
             _ => self.said(now, &format!("unknown command: {line}"), out),
+        }
+    }
+
+    /// A sentence of ours about something that the firmware may say again and again.
+    pub(super) fn remark_in_time(&mut self, now: Instant, text: &str, out: &mut Outbox) {
+        if self.messages.may(now) {
+            out.events.push_back(Event::Remark { text: text.into() });
         }
     }
 

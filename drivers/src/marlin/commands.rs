@@ -115,7 +115,7 @@ impl Marlin {
         let mode = if absolute { "G90" } else { "G91" };
         let mut lines = vec!["G21".to_owned(), mode.to_owned(), format!("G1{words} F{feed:.0}")];
         lines.extend(modal.restore());
-        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Step)));
+        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Hand)));
         self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
         self.errands.push_back(Errand::new("M114", Why::Place));
         Ok(())
@@ -141,6 +141,7 @@ impl Marlin {
         if TEXT_MAX < text.len() {
             return Err(Refusal::TooLong(text.len(), TEXT_MAX));
         }
+        self.judge_heat(text)?;
         let code = print::words(text).next();
         let moves = matches!(code, Some((b'G' | b'T', _)));
         if moves && self.program.is_some() {
@@ -160,6 +161,22 @@ impl Marlin {
         self.person(text);
         if moves {
             self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
+        }
+        Ok(())
+    }
+
+    /// Typed or chosen, a heater gets no hotter than is declared.
+    fn judge_heat(&self, text: &str) -> Result<(), Refusal> {
+        let mut words = print::words(text);
+        let most = match words.next() {
+            Some((b'M', Some(104.0 | 109.0))) => self.printer.max_hotend,
+            Some((b'M', Some(140.0 | 141.0 | 190.0 | 191.0))) => self.printer.max_bed,
+            _ => return Ok(()),
+        };
+        for (letter, celsius) in words {
+            if let (b'S' | b'R', Some(celsius)) = (letter, celsius) {
+                within(celsius, 0.0, most, "temperature")?;
+            }
         }
         Ok(())
     }
@@ -196,7 +213,7 @@ impl Marlin {
             lines.push(format!("G92 E{:.5}", place[3]));
         }
         lines.extend(modal.restore());
-        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Step)));
+        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Hand)));
         self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::Marlin;
 use super::stream::What;
 use crate::Outbox;
+use crate::gcode::print;
 
 /// A line of ours.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +34,10 @@ pub(super) enum Why {
     Home,
     /// A step of a longer affair; the last one is a `Rest`.
     Step,
+    /// A step of a move by hand: a hold drops it if it moves anything.
+    Hand,
+    /// A step of the way back from a park: a hold keeps it for later.
+    Back,
     /// M400: all motion is over.
     Rest(Rest),
     /// An M105 that comes last: its answer proves that all before it were taken.
@@ -62,9 +67,20 @@ pub(super) enum Rest {
 }
 
 impl Errand {
+    /// What a hold drops of what people have asked for by hand.
+    pub(super) fn moves_by_hand(&self) -> bool {
+        self.why == Why::Home || self.why == Why::Hand && moves(&self.text)
+    }
+
     pub(super) fn new(text: impl Into<String>, why: Why) -> Self {
         Self { text: text.into(), why }
     }
+}
+
+/// A linear move of any axis; one that only sets a feed is none.
+fn moves(text: &str) -> bool {
+    let mut words = print::words(text);
+    matches!(words.next(), Some((b'G', Some(0.0 | 1.0)))) && words.any(|it| b"XYZE".contains(&it.0))
 }
 
 impl Marlin {
@@ -76,6 +92,10 @@ impl Marlin {
             }
             let Errand { text, why } = self.errands.pop_front().expect("it was looked at above");
             self.modal.follow(&text);
+            if why == Why::Place && self.hold.locates() {
+                // An answer that was counted wrongly shall not pass for where it is now.
+                self.place = None;
+            }
             self.stream.push(now, &text, What::Errand(why), &mut out.bytes);
         }
     }

@@ -10,8 +10,10 @@
 //!
 //! What the firmware has planned is finished: there is no feed hold. Heaters stay as they are.
 //! The way to the park and back is relative in Z and E and told to nobody else: afterwards G92 makes
-//! the extruder's count what the program believes that it is.
+//! the extruder's count what the program believes that it is. A hold on the way back keeps what has
+//! not been sent of it: each step is made once, so the nozzle is not lowered twice.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::Marlin;
@@ -31,6 +33,8 @@ pub(super) struct Hold {
     phase: Phase,
     /// Where the print was left, and in which modes, once it has been.
     left: Option<Left>,
+    /// What remains of a way back that was held, modes first.
+    rest: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +61,11 @@ impl Hold {
         !matches!(self.phase, Phase::None | Phase::Reached)
     }
 
+    /// It is asked where it is, to come back to.
+    pub(super) fn locates(&self) -> bool {
+        self.phase == Phase::Locating
+    }
+
     /// At rest.
     pub(super) fn is_reached(&self) -> bool {
         self.phase == Phase::Reached
@@ -79,10 +88,27 @@ impl Marlin {
     pub(super) fn hold_program(&mut self, _now: Instant, _out: &mut Outbox) {
         let Some(program) = &mut self.program else { return };
         program.paused = true;
-        if self.hold.phase == Phase::None {
+        if self.hold.phase != Phase::None {
+            return;
+        }
+        if self.errands.iter().any(|errand| errand.why == Why::Back) {
+            self.hold_return();
+        } else {
+            self.hold.left = None;
             self.hold.phase = Phase::Resting;
             self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hold)));
         }
+    }
+
+    /// The way back ends where it is.
+    fn hold_return(&mut self) {
+        let (back, others) =
+            self.errands.drain(..).partition::<VecDeque<_>, _>(|errand| errand.why == Why::Back);
+        self.errands = others;
+        self.hold.rest = self.modal.restore();
+        self.hold.rest.extend(back.into_iter().map(|errand| errand.text));
+        self.hold.phase = Phase::Parking;
+        self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Park)));
     }
 
     /// All motion is over.
@@ -106,6 +132,7 @@ impl Marlin {
             return;
         }
         let (Some(at), Some(park)) = (self.place, self.printer.park) else {
+            // Without a place to come back to it stays.
             self.hold.phase = Phase::Reached;
             return;
         };
@@ -132,6 +159,10 @@ impl Marlin {
         self.errands.push_back(Errand::new(line, Why::Step));
     }
 
+    fn back(&mut self, line: &str) {
+        self.errands.push_back(Errand::new(line, Why::Back));
+    }
+
     fn moves(&self, filament: bool) -> Printing {
         let it = &self.printer;
         let only = |mm: f64| if filament { mm } else { 0.0 };
@@ -147,12 +178,14 @@ impl Marlin {
             return Err(Refusal::NotNow("on the way to its park"));
         }
         if self.prompt.waits() {
-            self.wake(out);
+            self.wake(out)?;
         }
-        if let Some(left) = self.hold.left.take() {
-            self.return_to(&left)?;
+        let left = self.hold.left;
+        if let (Some(left), Phase::Reached) = (&left, self.hold.phase) {
+            self.return_to(left)?;
         }
-        self.hold.clear();
+        // It is needed once more if it is held on the way.
+        self.hold = Hold { left, ..Hold::default() };
         self.live.asks = None;
         if let Some(program) = &mut self.program {
             program.paused = false;
@@ -163,30 +196,34 @@ impl Marlin {
     fn return_to(&mut self, left: &Left) -> Result<(), Refusal> {
         let cold = !self.hotend().is_some_and(|it| super::temperature::COLD <= it.celsius);
         if left.filament && cold {
-            self.hold.left = Some(*left);
             return Err(Refusal::BadCommand("the nozzle is cold; preheat it first".into()));
+        }
+        if !self.hold.rest.is_empty() {
+            let rest = std::mem::take(&mut self.hold.rest);
+            rest.iter().for_each(|line| self.back(line));
+            return Ok(());
         }
         let Printing { retract, purge, lift } = self.moves(left.filament);
         let [x, y, _, e] = left.at;
-        self.step("G21");
-        self.step("G90");
-        self.step("M83");
+        self.back("G21");
+        self.back("G90");
+        self.back("M83");
         if 0.0 < retract + purge {
-            self.step(&format!("G1 E{:.3} F{PURGE}", retract + purge));
-            self.step(&format!("G1 E{:.3} F{FILAMENT}", -retract));
+            self.back(&format!("G1 E{:.3} F{PURGE}", retract + purge));
+            self.back(&format!("G1 E{:.3} F{FILAMENT}", -retract));
         }
-        self.step(&format!("G1 X{x:.3} Y{y:.3} F{TRAVEL}"));
+        self.back(&format!("G1 X{x:.3} Y{y:.3} F{TRAVEL}"));
         if 0.0 < lift {
-            self.step("G91");
-            self.step(&format!("G1 Z{:.3} F{LIFT}", -lift));
+            self.back("G91");
+            self.back(&format!("G1 Z{:.3} F{LIFT}", -lift));
         }
-        self.step("M83");
+        self.back("M83");
         if 0.0 < retract {
-            self.step(&format!("G1 E{retract:.3} F{FILAMENT}"));
+            self.back(&format!("G1 E{retract:.3} F{FILAMENT}"));
         }
-        self.step(&format!("G92 E{e:.5}"));
+        self.back(&format!("G92 E{e:.5}"));
         for line in left.modal.restore() {
-            self.step(&line);
+            self.back(&line);
         }
         Ok(())
     }

@@ -32,6 +32,14 @@ impl Prompt {
         self.paused
     }
 
+    /// The choice that goes on.
+    fn going_on(&self) -> Option<usize> {
+        let goes_on = |choice: &String| {
+            ["continue", "resume"].iter().any(|word| choice.trim().eq_ignore_ascii_case(word))
+        };
+        self.choices.iter().position(goes_on)
+    }
+
     fn told(&self) -> String {
         let mut told = if self.text.is_empty() { "the operator".into() } else { self.text.clone() };
         for (number, choice) in self.choices.iter().enumerate() {
@@ -63,10 +71,8 @@ impl Marlin {
             "out_of_filament" => {
                 self.pause_asked(&format!("out of filament {rest}"), now, out);
             }
-            "resume" => {
-                // Nobody has decided here: whoever pressed the button stands before the printer.
-                self.resume(now, out).unwrap_or(());
-            }
+            // Nothing moves past the desk and its interlocks: a person here decides.
+            "resume" => self.remark_in_time(now, "the printer asks to go on: resume it here", out),
             "resumed" => self.prompt_over(),
             "cancel" => self.stop_by(now, Stop::Stop, out),
             "notification" | "start" => (),
@@ -132,16 +138,26 @@ impl Marlin {
         Ok(())
     }
 
-    /// Lets a firmware go on that waits for a person.
-    pub(super) fn wake(&mut self, out: &mut Outbox) {
-        let line = if self.prompt.shown && self.it.prompts { "M876 S0" } else { "M108" };
-        self.speak_past_the_queue(line, out);
+    /// Lets a firmware go on that waits for a person. Among choices only one that says so goes on:
+    /// another may purge more filament.
+    pub(super) fn wake(&mut self, out: &mut Outbox) -> Result<(), Refusal> {
+        let asks = self.prompt.shown && self.it.prompts && !self.prompt.choices.is_empty();
+        let line = match self.prompt.going_on() {
+            Some(choice) if asks => format!("M876 S{choice}"),
+            None if asks => {
+                let text = format!("the printer asks: {}; answer that", self.prompt.told());
+                return Err(Refusal::BadCommand(text));
+            }
+            _ => "M108".into(),
+        };
+        self.speak_past_the_queue(&line, out);
         self.prompt_over();
+        Ok(())
     }
 
     /// A command that takes effect as soon as it is received (EMERGENCY_PARSER). What may have been
     /// cut off before it is ended first, and spoilt by that: it has no checksum.
-    fn speak_past_the_queue(&self, line: &str, out: &mut Outbox) {
+    pub(super) fn speak_past_the_queue(&self, line: &str, out: &mut Outbox) {
         out.urgent.extend_from_slice(format!("\n{line}\n").as_bytes());
     }
 }

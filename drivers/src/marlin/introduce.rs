@@ -80,7 +80,7 @@ impl Marlin {
             let text = "the firmware was built without EMERGENCY_PARSER: a software stop waits \
                         for the command that is being carried out, which may be minutes; wire a \
                         relay that cuts the printer's power, and reach for that";
-            out.events.push_back(Event::Message { text: text.into() });
+            out.events.push_back(Event::Remark { text: text.into() });
         }
     }
 
@@ -99,7 +99,7 @@ impl Marlin {
             .collect();
         if !told.is_empty() {
             let text = format!("heaters are hot or on from before: {}", told.join(", "));
-            out.events.push_back(Event::Message { text });
+            out.events.push_back(Event::Remark { text });
         }
     }
 

@@ -125,7 +125,7 @@ impl Marlin {
         }
         self.let_time_pass(now, out);
         self.take_ended(now, out);
-        if self.halt.is_none() {
+        if !self.is_dead() {
             self.send_errands(now, out);
             self.send_program(now, out);
             // The end of a program begins with one.
@@ -154,7 +154,11 @@ impl Driver for Marlin {
 
     fn hear(&mut self, now: Instant, bytes: &[u8], out: &mut Outbox) {
         if self.open {
+            let silent = self.poll.is_silent();
             self.take_bytes(now, bytes, out);
+            if silent && !self.poll.is_silent() {
+                self.stop_heard_again(now, out);
+            }
             self.advance(now, out);
         }
     }
@@ -197,7 +201,7 @@ impl Driver for Marlin {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        if !self.open || self.halt.is_some() {
+        if !self.open || self.is_dead() {
             return None;
         }
         [self.stream.deadline(self.patience()), self.poll_due(), self.stop_due()]
@@ -207,7 +211,7 @@ impl Driver for Marlin {
     }
 
     fn tick(&mut self, now: Instant, out: &mut Outbox) {
-        if self.open && self.halt.is_none() {
+        if self.open && !self.is_dead() {
             self.ask_in_time(now);
             self.stop_in_time(now, out);
             self.advance(now, out);
@@ -218,6 +222,8 @@ impl Driver for Marlin {
         if self.open && self.program.is_some() {
             let text = "the house is closing".to_owned();
             self.lose_program(Cause::Closing, text, false, out);
+            // It may wait for warmth, and what switches that off would wait behind.
+            self.speak_past_the_queue("M108", out);
             self.leave_cold(now, out);
         }
     }

@@ -17,10 +17,10 @@ impl Marlin {
         if !self.open {
             return Mode::Offline;
         }
-        if self.halt.is_some() {
+        if self.is_dead() {
             return Mode::Alarm;
         }
-        if self.stopping.is_some() {
+        if self.stopping.is_some() && !self.poll.is_silent() {
             return Mode::Holding;
         }
         if self.intro != Introduction::Known || self.poll.is_silent() {

@@ -69,7 +69,7 @@ impl Marlin {
 
     /// Lets the stream give up waiting.
     pub(super) fn let_time_pass(&mut self, now: Instant, out: &mut Outbox) {
-        if self.halt.is_some() {
+        if self.is_dead() {
             return;
         }
         let patience = self.patience();
@@ -83,18 +83,19 @@ impl Marlin {
     }
 
     fn fell_silent(&mut self, now: Instant, out: &mut Outbox) {
+        self.stop_unheard(now);
         if self.intro != Introduction::Known {
             return self.introduce(now, out);
         }
         self.poll.silent = true;
         let reason = "the firmware does not answer any more".to_owned();
-        if self.program.is_some() {
+        if self.program.is_some() || self.stopping.is_some() {
             let text = format!("{reason}; its heaters may still be on");
-            out.events.push_back(Event::Message { text });
+            out.events.push_back(Event::Remark { text });
         }
         self.hold.clear();
         self.errands.clear();
-        self.stop_cut_off(out);
+        self.stop_loses(out);
         self.lose_program(Cause::Link, reason, false, out);
     }
 

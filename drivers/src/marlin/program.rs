@@ -268,7 +268,7 @@ impl Marlin {
             let text = format!(
                 "{again} of {sent} lines had to be sent again; look at cable, shield and baud rate"
             );
-            out.events.push_back(Event::Message { text });
+            out.events.push_back(Event::Remark { text });
         }
     }
 

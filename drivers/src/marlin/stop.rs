@@ -3,7 +3,7 @@
 //! ```text
 //!        M108 M410, past the queue         M410, heaters off, motors off    M105 answered
 //! stop --------------------------> Numbering ----------------------------> Off -----------> over
-//!                                      ^ no sign that it halted
+//!                                      ^ no sign that it halted, or asked for once more
 //! abort ---- M112, past the queue ---> Killing --------- "Printer halted" ----------------> over
 //! ```
 //!
@@ -12,7 +12,9 @@
 //! nobody calls this an emergency stop. M410 forgets what is planned in the middle of a move, and
 //! motors that are off can be pushed about: position is lost by every stop. Lines that stood in the
 //! firmware's queue behind an M410 are carried out after it; so it is said once more when the queue
-//! has been seen empty. Source: Marlin `src/feature/e_parser.h`, `src/gcode/control/M108_M112_M410.cpp`.
+//! has been seen empty. One M108 breaks off one wait: until the queue is empty both are repeated,
+//! so that an M109 behind another does not heat up. Source: Marlin `src/feature/e_parser.h`,
+//! `src/gcode/control/M108_M112_M410.cpp`.
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,8 @@ use crate::Outbox;
 const HALTS: Duration = Duration::from_secs(3);
 /// One that cannot is waited for as long as it says that it is busy, and this long after that.
 const WAITS: Duration = Duration::from_secs(20);
+/// How often what goes past the queue is said until the queue has been seen empty.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Proofs that are asked for before the answers alone are believed.
 const PROOFS: u32 = 5;
 
@@ -44,7 +48,7 @@ pub(super) struct Stopping {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
     Killing { since: Instant },
-    Numbering,
+    Numbering { said: Instant },
     Off { proofs: u32 },
 }
 
@@ -74,24 +78,39 @@ impl Marlin {
     pub(super) fn stop_by(&mut self, now: Instant, how: Stop, out: &mut Outbox) {
         let reason = |text: &str| Reason { cause: Cause::Asked, text: text.into(), announce: true };
         match how {
-            Stop::Hold if self.program.is_some() => self.hold_program(now, out),
-            // What was sent by hand is finished; nothing follows it.
-            Stop::Hold => self.errands.retain(|errand| !matches!(errand.why, Why::Person(_))),
+            Stop::Hold => self.hold_all(now, out),
             Stop::Stop => self.halt_for(now, reason("stopped on request"), out),
             Stop::Abort => self.kill(now, reason("aborted on request"), out),
         }
     }
 
+    /// What was sent by hand is finished; nothing that moves follows it.
+    fn hold_all(&mut self, now: Instant, out: &mut Outbox) {
+        self.errands.retain(|errand| !errand.moves_by_hand());
+        if self.program.is_some() {
+            self.hold_program(now, out);
+        } else {
+            self.errands.retain(|errand| !matches!(errand.why, Why::Person(_)));
+        }
+    }
+
     /// Quick stop, then heaters and motors off.
     pub(super) fn halt_for(&mut self, now: Instant, reason: Reason, out: &mut Outbox) {
-        if self.halt.is_some() {
+        if self.halt == Some(Halt::Killed) {
+            self.speak_past(&["M108", "M410"], out);
             return self.halted_already(reason, out);
         }
-        let joins =
-            matches!(&self.stopping, Some(it) if !matches!(it.phase, Phase::Killing { .. }));
-        self.join_stopping(Phase::Numbering, reason);
-        if joins {
-            return;
+        self.join_stopping(Phase::Numbering { said: now }, reason);
+        self.quick_stop(now, out);
+    }
+
+    /// Whatever of a stop has been said before is said from the beginning: nothing of it is lost by
+    /// asking twice.
+    fn quick_stop(&mut self, now: Instant, out: &mut Outbox) {
+        if let Some(Stopping { phase, .. }) = &mut self.stopping
+            && !matches!(phase, Phase::Killing { .. })
+        {
+            *phase = Phase::Numbering { said: now };
         }
         self.speak_past(&["M108", "M410"], out);
         self.stream.renumber(now, &mut out.bytes);
@@ -99,7 +118,8 @@ impl Marlin {
 
     /// Halts the firmware at once.
     fn kill(&mut self, now: Instant, reason: Reason, out: &mut Outbox) {
-        if self.halt.is_some() {
+        if self.halt == Some(Halt::Killed) {
+            self.speak_past(&["M112"], out);
             return self.halted_already(reason, out);
         }
         self.join_stopping(Phase::Killing { since: now }, reason);
@@ -110,6 +130,8 @@ impl Marlin {
         self.stream.forget();
     }
 
+    /// It has said that it rests. Whatever else it complains of, it may be alive and at work, and is
+    /// stopped like any other.
     fn halted_already(&mut self, reason: Reason, out: &mut Outbox) {
         self.lose_program(reason.cause, reason.text, false, out);
         if reason.announce {
@@ -139,7 +161,7 @@ impl Marlin {
     /// The numbers have begun anew: the queue has been seen empty.
     pub(super) fn stop_numbered(&mut self, _now: Instant) {
         let Some(stopping) = &mut self.stopping else { return };
-        if stopping.phase != Phase::Numbering {
+        if !matches!(stopping.phase, Phase::Numbering { .. }) {
             return;
         }
         stopping.phase = Phase::Off { proofs: 0 };
@@ -199,10 +221,38 @@ impl Marlin {
         }
     }
 
-    /// A stop that the link, or the firmware's patience, did not survive.
+    /// A stop that the link did not survive.
     pub(super) fn stop_cut_off(&mut self, out: &mut Outbox) {
-        if let Some((cause, reason)) = self.stopping.take().and_then(|it| it.lost) {
+        self.stop_loses(out);
+        self.stopping = None;
+    }
+
+    /// Its program is lost in any case; who waits for that need not wait for the stop.
+    pub(super) fn stop_loses(&mut self, out: &mut Outbox) {
+        if let Some((cause, reason)) = self.stopping.as_mut().and_then(|it| it.lost.take()) {
             out.events.push_back(Event::ProgramLost { cause, reason, position_kept: false });
+        }
+    }
+
+    /// Nothing is answered: what of the stop has been taken, nobody knows.
+    pub(super) fn stop_unheard(&mut self, now: Instant) {
+        if let Some(stopping) = &mut self.stopping {
+            stopping.phase = Phase::Numbering { said: now };
+        }
+    }
+
+    /// It answers again, and has been told to stop meanwhile: it is told from the beginning.
+    pub(super) fn stop_heard_again(&mut self, now: Instant, out: &mut Outbox) {
+        match &mut self.stopping {
+            Some(Stopping { phase: Phase::Killing { since }, .. }) => {
+                *since = now;
+                self.speak_past(&["M112"], out);
+            }
+            Some(_) => {
+                self.errands.clear();
+                self.quick_stop(now, out);
+            }
+            None => (),
         }
     }
 
@@ -220,13 +270,20 @@ impl Marlin {
         }
     }
 
-    /// When a firmware that should have halted is given up on.
+    /// When a firmware that should have halted is given up on, or is told once more to stop.
     pub(super) fn stop_due(&self) -> Option<Instant> {
         let patience = if self.it.emergency_parser { HALTS } else { WAITS };
         match self.stopping.as_ref()?.phase {
             Phase::Killing { since } => Some(since + patience),
-            _ => None,
+            // Elsewhere they would wait in the queue like all lines.
+            Phase::Numbering { said } if self.heeds_at_once() => Some(said + AGAIN),
+            Phase::Numbering { .. } | Phase::Off { .. } => None,
         }
+    }
+
+    /// It takes some commands as soon as they are received, or may: it has not said yet.
+    fn heeds_at_once(&self) -> bool {
+        self.it.emergency_parser || self.intro != Introduction::Known
     }
 
     /// It did not halt: then at least quick stop, heaters and motors off.
@@ -234,13 +291,25 @@ impl Marlin {
         if self.stop_due().is_none_or(|due| now < due) {
             return;
         }
-        let text = "the firmware gave no sign that it has halted: cut the printer's power";
-        out.events.push_back(Event::Message { text: text.into() });
-        if let Some(stopping) = &mut self.stopping {
-            stopping.phase = Phase::Numbering;
+        if let Some(Stopping { phase: Phase::Numbering { said }, .. }) = &mut self.stopping {
+            *said = now;
+            // As long as the link takes nothing, more would only pile up.
+            if out.urgent.is_empty() {
+                out.urgent.extend_from_slice(b"\nM108\n\nM410\n");
+            }
+            return;
         }
-        self.speak_past(&["M108", "M410"], out);
-        self.stream.renumber(now, &mut out.bytes);
+        let text = "the firmware gave no sign that it has halted: cut the printer's power";
+        out.events.push_back(Event::Remark { text: text.into() });
+        if let Some(stopping) = &mut self.stopping {
+            stopping.phase = Phase::Numbering { said: now };
+        }
+        self.quick_stop(now, out);
+    }
+
+    /// Nothing of ours is for it: it has halted, and is not being stopped all the same.
+    pub(super) fn is_dead(&self) -> bool {
+        self.halt.is_some() && self.stopping.is_none()
     }
 
     /// Whether an error means that a heater cannot be trusted.
@@ -252,19 +321,22 @@ impl Marlin {
     /// It has halted itself, or was halted.
     pub(super) fn halted(&mut self, halt: Halt, out: &mut Outbox) {
         let heater = matches!(self.halt, Some(Halt::Heater(_)));
-        if self.halt == Some(Halt::Killed) || heater && halt != Halt::Killed {
+        let killed = halt == Halt::Killed;
+        if self.halt.as_ref() == Some(&halt) || heater && !killed {
             // It says so again and again.
             return;
+        }
+        if killed || self.stopping.is_none() {
+            self.errands.clear();
+            self.stream.abandon();
         }
         if heater {
             // The reason came first, and has been told.
             self.halt = Some(Halt::Killed);
-            return;
+            return self.stop_over(out);
         }
         let (means, remedy) = told(&halt);
         self.halt = Some(halt);
-        self.errands.clear();
-        self.stream.abandon();
         self.prompt_over();
         self.doubt("the firmware has halted");
         let (number, position_kept) = (0, false);
@@ -275,7 +347,9 @@ impl Marlin {
             position_kept,
         }));
         self.show_mode(out);
-        self.stop_over(out);
+        if killed {
+            self.stop_over(out);
+        }
         self.lose_program(Cause::Alarm, means, false, out);
     }
 

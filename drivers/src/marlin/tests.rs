@@ -1,8 +1,10 @@
 //! Conversations with a firmware, written out as they go over the wire.
 
+mod stops;
+
 use std::time::{Duration, Instant};
 
-use headstock_config::command::{Command, Stop};
+use headstock_config::command::Command;
 use headstock_config::event::{Cause, Event};
 use headstock_config::machine::{Mode, Printer};
 
@@ -271,66 +273,6 @@ fn a_firmware_that_counts_from_elsewhere_has_restarted_unheard() {
 }
 
 #[test]
-fn stop_and_abort_overtake_every_line() {
-    let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
-    talk.marlin.stop(talk.now, Stop::Stop, &mut talk.out);
-    assert_eq!(talk.urgent(), "\nM108\n\nM410\n");
-    assert_eq!(talk.sent(), ["M110 N0"], "and nothing of the program");
-    assert_eq!(talk.marlin.live().mode, Mode::Holding);
-    let mut sent = Vec::new();
-    talk.hear("ok\nok\nok");
-    for _ in 0..20 {
-        let more = talk.sent();
-        for line in &more {
-            talk.hear(if line == "M105" { "ok T:21.0 /0.0" } else { "ok" });
-        }
-        sent.extend(more);
-    }
-    assert_eq!(sent, ["M410", "M104 S0", "M140 S0", "M107", "M84", "M105"]);
-    assert_eq!(talk.lost(), Some(Cause::Asked));
-
-    let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
-    talk.marlin.stop(talk.now, Stop::Abort, &mut talk.out);
-    assert_eq!((talk.urgent().as_str(), talk.sent().len()), ("\nM112\n", 0));
-    talk.hear("Error:Printer halted. kill() called!");
-    assert_eq!(talk.lost(), Some(Cause::Asked));
-    assert_eq!(talk.marlin.live().mode, Mode::Alarm);
-    for _ in 0..50 {
-        talk.hear("Error:Printer halted. kill() called!");
-    }
-    assert_eq!(talk.take_events(), [], "it repeats itself; nobody needs to know");
-}
-
-#[test]
-fn an_abort_that_is_not_heeded_ends_at_least_in_a_quick_stop() {
-    let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
-    talk.marlin.stop(talk.now, Stop::Abort, &mut talk.out);
-    talk.urgent();
-    talk.wait(3100);
-    assert_eq!(talk.urgent(), "\nM108\n\nM410\n");
-    let told = talk.take_events();
-    assert!(
-        told.iter().any(|event| matches!(event, Event::Message { text } if text.contains("cut")))
-    );
-}
-
-#[test]
-fn a_hold_lets_what_is_planned_end_and_leaves_heaters_alone() {
-    let mut talk = Talk::printing(&[]);
-    talk.sent();
-    talk.marlin.stop(talk.now, Stop::Hold, &mut talk.out);
-    assert_eq!(talk.marlin.live().mode, Mode::Holding);
-    assert_eq!(talk.marlin.appetite(), 0);
-    talk.hear("ok");
-    assert_eq!(talk.sent(), ["M400"]);
-    talk.hear("ok");
-    assert_eq!(talk.marlin.live().mode, Mode::Held);
-    talk.marlin.obey(talk.now, Command::Resume, &mut talk.out).unwrap();
-    assert_eq!(talk.sent(), ["G1 X2"]);
-    assert_eq!(talk.marlin.live().mode, Mode::Running);
-}
-
-#[test]
 fn a_program_ends_when_its_last_line_is_proved_to_be_taken() {
     let mut talk = Talk::printing(&[]);
     talk.sent();
@@ -364,6 +306,48 @@ fn what_this_machine_cannot_do_is_refused() {
         talk.marlin.begin(talk.now, dry, &mut talk.out),
         Err(Refusal::Unsupported(_))
     ));
+}
+
+#[test]
+fn a_typed_line_heats_no_further_than_is_declared() {
+    let mut talk = Talk::connected(&[]);
+    let mut run =
+        |line: &str| talk.marlin.obey(talk.now, Command::Run { line: line.into() }, &mut talk.out);
+    for line in [
+        "M104 S276",
+        "m109R300",
+        "M109 T0 S 999",
+        "M140 S121",
+        "M190 R130",
+        "M141 S200",
+        "M191 S200",
+    ] {
+        assert!(matches!(run(line), Err(Refusal::BadCommand(_))), "{line}");
+    }
+    for line in ["M104 S275", "M109 R20", "M140 S120", "M106 S255", "M117 S999"] {
+        run(line).unwrap();
+    }
+}
+
+#[test]
+fn going_on_answers_a_prompt_only_with_a_choice_that_says_so() {
+    for (choices, answer) in [
+        (&["PurgeMore", "CONTINUE"][..], Some("\nM876 S1\n")),
+        (&["Resume"], Some("\nM876 S0\n")),
+        (&["PurgeMore", "DisableRunout"], None),
+        (&[], Some("\nM108\n")),
+    ] {
+        let mut talk = Talk::printing(&["PROMPT_SUPPORT"]);
+        talk.hear("//action:prompt_begin Paused");
+        choices.iter().for_each(|it| talk.hear(&format!("//action:prompt_button {it}")));
+        talk.hear("//action:prompt_show\necho:busy: paused for user");
+        let went_on = talk.marlin.obey(talk.now, Command::Resume, &mut talk.out);
+        assert_eq!(talk.urgent(), answer.unwrap_or_default());
+        match went_on {
+            Ok(()) => assert!(answer.is_some()),
+            Err(refused) => assert!(refused.to_string().contains("1 = DisableRunout")),
+        }
+    }
 }
 
 #[test]
