@@ -32,12 +32,14 @@ pub struct Tag {
     pub age_limit_ms: u64,
     /// People and rules may set it.
     pub write: bool,
-    /// What HOLD writes to it, if anything.
+    /// What HOLD writes to it, if anything. Nothing while the machine has been stopped.
     pub hold: Option<Value>,
     /// What STOP writes to it, if anything; `safe` where nothing else is said.
     pub stop: Option<Value>,
-    /// The state that an output is put into when it is opened, when the house closes, and when the
-    /// house's heart stops.
+    /// The state in which nothing can happen. Pins and outputs of chips, which the house drives
+    /// itself, are put into it when they are opened, when the house closes, and when the house's
+    /// heart stops. A Modbus device is not written to by a house that starts, closes or finds it
+    /// again: there it is what STOP writes where nothing else is said.
     pub safe: Option<Value>,
     /// The machine rests while the value is below this; `None`: the tag says nothing about that.
     pub rest_below: Option<f64>,

@@ -134,7 +134,7 @@ fn hears_at_once(controller: Option<&Controller>) -> bool {
 
 fn hold_on_a_bus(tags: &[Tag]) -> &'static str {
     if tags.iter().any(|it| it.hold.is_some()) {
-        "hold values written and read back"
+        "hold values written and read back; none after a stop"
     } else {
         "stays as it is: no hold value is declared"
     }

@@ -146,7 +146,7 @@ async fn what_devices_hold_are_points_and_what_is_set_is_in_the_device() {
     assert!(refused.contains("write = true"), "{refused}");
     assert!(shop.set("board", "lamp", Value::Flag(true)).await.is_err());
     shop.house.close().await;
-    assert_eq!(shop.sim.peek(2, Area::Coil, 0), Some(0), "it is safe when the house has closed");
+    assert_eq!(shop.sim.peek(2, Area::Coil, 0), Some(1), "a house that closes switches nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,6 +170,10 @@ async fn stop_all_is_confirmed_when_devices_say_that_they_rest() {
     assert_eq!(shop.sim.peek(1, Area::Holding, 0), Some(0));
     assert_eq!(shop.sim.peek(2, Area::Coil, 0), Some(0));
 
+    let reports = shop.desk().stop_all(&shop.ada, Stop::Hold).await.unwrap();
+    assert!(reports.iter().all(|it| it.confirmed), "{reports:?}");
+    assert_ne!(shop.sim.peek(2, Area::Coil, 5), Some(1), "it has been stopped, and stays so");
+    shop.set("board", "fan", Value::Flag(true)).await.unwrap();
     let reports = shop.desk().stop_all(&shop.ada, Stop::Hold).await.unwrap();
     assert!(reports.iter().all(|it| it.confirmed), "{reports:?}");
     assert_eq!(shop.sim.peek(2, Area::Coil, 5), Some(1), "what a hold writes");

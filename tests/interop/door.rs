@@ -50,6 +50,20 @@ address = 10
 type = "i16"
 
 [[modbus_server.tag]]
+point = "kiln.setpoint"
+area = "holding"
+address = 20
+type = "i16"
+write = true
+
+[[modbus_server.tag]]
+point = "kiln.setpoint"
+area = "holding"
+address = 21
+type = "i16"
+write = true
+
+[[modbus_server.tag]]
 point = "gone.level"
 area = "input"
 address = 0
@@ -158,6 +172,26 @@ async fn mbpoll_reads_and_writes_points() {
     assert!(read.contains("[10]: \t251"), "{read}");
     let bad = run(&["-r", "0", "-t", "3", "-1", "127.0.0.1"]);
     assert!(bad.contains("failed"), "{bad}");
+    shop.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_values_none_is_written_where_one_would_be_refused() {
+    let shop = Shop::open().await;
+    let mut client = TcpStream::connect(("127.0.0.1", shop.port)).await.unwrap();
+    // 100 °C, and 5000 °C, which are out of the tag's range.
+    let pdu = vec![16, 0, 20, 0, 2, 4, 0, 100, 0x13, 0x88];
+    client.write_all(&Mbap { transaction: 1, unit: 5, pdu }.bytes()).await.unwrap();
+    let mut answer = [0; 9];
+    let came = tokio::time::timeout(PATIENCE, client.read_exact(&mut answer)).await;
+    came.unwrap().unwrap();
+    assert_eq!(answer[7..], [0x90, 3]);
+    let setpoint = shop.point("kiln.setpoint", |_| true).await;
+    assert_eq!(setpoint.value, Some(Value::Number(0.0)));
+    // Both, one after the other.
+    let pdu = vec![16, 0, 20, 0, 2, 4, 0, 100, 0, 150];
+    client.write_all(&Mbap { transaction: 2, unit: 5, pdu }.bytes()).await.unwrap();
+    shop.point("kiln.setpoint", |it| it.value == Some(Value::Number(150.0))).await;
     shop.house.close().await;
 }
 

@@ -84,7 +84,7 @@ fn tag(table: &Section<'_>, known: &Known<'_>, findings: &mut Findings) -> Optio
     let why = "stands in an area that can only be read";
     let write = tag::writes(table, can || register.is_none(), why, findings);
     let any = f64::MIN..=f64::MAX;
-    let scale = table.number("scale", any.clone(), "not 0", findings).unwrap_or(1.0);
+    let scale = tag::scale(table, findings).unwrap_or(1.0);
     let offset = table.number("offset", any, "in the point's unit", findings).unwrap_or(0.0);
     let quality = table.whole("quality", 0..=65_535, "a register of the same table", findings);
     let (point, found) = point?;

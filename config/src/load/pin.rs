@@ -62,11 +62,7 @@ pub(super) fn pin(table: &Section<'_>, findings: &mut Findings) -> Option<Pin> {
         table.refuse("role", Wrong::Value(why, None), accepted, findings);
     }
     if mode.output() {
-        table.missing(
-            "safe",
-            "the state in which nothing can happen: true, false or a number",
-            findings,
-        );
+        table.missing("safe", super::tag::SAFE, findings);
     }
     let debounce = table.whole("debounce_ms", 0..=10_000, "milliseconds", findings);
     let debounce_ms = debounce.and_then(|it| u32::try_from(it).ok()).unwrap_or(USUAL_DEBOUNCE_MS);

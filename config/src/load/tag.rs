@@ -136,6 +136,9 @@ fn tag(table: &Section<'_>, reads: Reads, findings: &mut Findings) -> Tag {
         Reads::Pins => pin::pin(table, findings).map(Source::Pin),
         Reads::Channels(chip) => channel(table, chip, findings),
     };
+    if matches!(source, Some(Source::Channel { output: true, .. })) {
+        table.missing("safe", SAFE, findings);
+    }
     let source = source.unwrap_or(Source::Channel { channel: String::new(), output: false });
     let written = match &source {
         Source::Register(register) => {
@@ -166,7 +169,7 @@ fn tag(table: &Section<'_>, reads: Reads, findings: &mut Findings) -> Tag {
     let safe = point_value(table, "safe", findings);
     Tag {
         name,
-        scale: table.number("scale", any.clone(), "not 0", findings).unwrap_or(usual.scale),
+        scale: scale(table, findings).unwrap_or(usual.scale),
         offset: table.number("offset", any, "in the unit", findings).unwrap_or(usual.offset),
         unit: said.unwrap_or_else(|| unit.to_owned()),
         range: range(table, findings),
@@ -186,6 +189,15 @@ fn tag(table: &Section<'_>, reads: Reads, findings: &mut Findings) -> Tag {
         },
         source,
     }
+}
+
+/// What a raw value is multiplied with. Nothing could be told or written by 0.
+pub(super) fn scale(table: &Section<'_>, findings: &mut Findings) -> Option<f64> {
+    let accepted = "a number that is not 0";
+    table.read("scale", accepted, findings, |it| match value::number(it, &(f64::MIN..=f64::MAX))? {
+        0.0 => value::refuse("would make everything the same"),
+        scale => Ok(scale),
+    })
 }
 
 /// Whether people may write the tag; what a stop writes to it can be written too.
@@ -209,6 +221,8 @@ pub(super) fn writes(
     write && can
 }
 
+/// What `safe` of an output must be.
+pub(super) const SAFE: &str = "the state in which nothing can happen: true, false or a number";
 const NAME: &str = "text of at most 32 characters a-z 0-9 - _ that begins with a letter or digit";
 
 fn name(value: &DeValue<'_>) -> Read<String> {

@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 use headstock_config::command::{Command, Stop};
 use headstock_config::explain::Explain;
 use headstock_config::machine::{Live, Machine, Mode};
+use headstock_drivers::bus::meaning;
 use headstock_drivers::{Driver, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -297,6 +298,22 @@ impl Handle {
         stops: u64,
     ) -> Result<(), Error> {
         self.ask(asker, What::Obey(command), by, stops).await
+    }
+
+    /// Whether this command of a person would be passed on at this moment: rules, and for values
+    /// whether the device is there and they are within their range.
+    pub fn could(&self, command: &Command) -> Result<(), Error> {
+        let permit = Permit::of(&self.rules, Asker::Person);
+        permit.holds(&self.declared, &Wish::Command(command)).map_err(Error::Interlocked)?;
+        let Command::Write { tag, value } = command else { return Ok(()) };
+        if self.live().mode == Mode::Offline {
+            return Err(Refusal::NotOnline.into());
+        }
+        let declared = self.declared.tags.iter().find(|it| it.name == *tag);
+        if let Some(declared) = declared.filter(|_| value.number().is_some()) {
+            meaning::raw(declared, value)?;
+        }
+        Ok(())
     }
 
     /// Begins a job; `stops` as for a command.

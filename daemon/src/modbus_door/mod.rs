@@ -181,6 +181,8 @@ impl Door {
         let answer = match self.table.wanted(&ask)? {
             Wanted::Told(answer) => answer,
             Wanted::Sets(sets) => {
+                self.allow(sets.len()).await?;
+                self.judged(&sets)?;
                 for set in sets {
                     self.set(set).await?;
                 }
@@ -192,7 +194,6 @@ impl Door {
 
     /// Asks the desk. Goes on by itself if it takes longer than anybody waits.
     async fn set(&self, set: Set) -> Result<(), Exception> {
-        self.allow().await?;
         let (desk, who) = (self.desk.clone(), self.who.clone());
         let asked = tokio::spawn(async move { desk.set_point(&who, &set.point, set.value).await });
         match timeout(WRITE, asked).await {
@@ -203,12 +204,26 @@ impl Door {
         }
     }
 
-    async fn allow(&self) -> Result<(), Exception> {
+    /// Of several values none is written where one would be refused.
+    fn judged(&self, sets: &[Set]) -> Result<(), Exception> {
+        for Set { point, value } in sets.iter().filter(|_| 1 < sets.len()) {
+            let could = self.desk.could_set_point(&self.who, point, value.clone());
+            could.map_err(|refused| exception(&refused))?;
+        }
+        Ok(())
+    }
+
+    /// Takes the room for so many writes, or none. More than there ever is cannot be right.
+    async fn allow(&self, writes: usize) -> Result<(), Exception> {
+        let writes = u32::try_from(writes).unwrap_or(u32::MAX);
+        if WRITES < writes {
+            return Err(Exception::Value);
+        }
         let mut allowance = self.allowance.lock().await;
         if Duration::from_secs(1) <= allowance.second.elapsed() {
             *allowance = Allowance { second: Instant::now(), left: WRITES };
         }
-        allowance.left = allowance.left.checked_sub(1).ok_or(Exception::Busy)?;
+        allowance.left = allowance.left.checked_sub(writes).ok_or(Exception::Busy)?;
         Ok(())
     }
 }

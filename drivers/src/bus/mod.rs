@@ -128,6 +128,12 @@ pub trait Dialect: Send {
         None
     }
 
+    /// The house itself drives the outputs: they take their safe state when it meets them and when
+    /// it closes. Other devices keep what they were told, whoever comes and goes.
+    fn drives_outputs(&self) -> bool {
+        false
+    }
+
     /// What tells the machine that the house is alive, for the `count`th time, and how often it
     /// is sent; `None`: the machine wants no such thing.
     fn heartbeat(&self, machine: usize, count: u64) -> Option<(Duration, Self::Request)> {
@@ -149,6 +155,11 @@ pub trait Carrier<D: Dialect> {
         machine: usize,
         request: &D::Request,
     ) -> impl Future<Output = Result<D::Answer, Fault>>;
+
+    /// Whether anything of the latest request has left: a fault may come before.
+    fn sent(&self) -> bool {
+        true
+    }
 
     /// What devices say without being asked: edges of pins. Never comes back where there is no
     /// such thing. May be dropped halfway and loses nothing.

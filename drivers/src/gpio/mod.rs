@@ -192,6 +192,10 @@ impl Dialect for Gpio {
     type Request = Request;
     type Answer = Answer;
 
+    fn drives_outputs(&self) -> bool {
+        true
+    }
+
     fn polls(&self) -> Vec<Poll<Request>> {
         let mut looks: BTreeMap<(usize, u64), Vec<Place>> = BTreeMap::new();
         for (machine, declared) in self.machines.iter().enumerate() {

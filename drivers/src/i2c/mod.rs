@@ -238,6 +238,10 @@ impl Dialect for Chips {
     type Request = Request;
     type Answer = Answer;
 
+    fn drives_outputs(&self) -> bool {
+        true
+    }
+
     fn polls(&self) -> Vec<Poll<Request>> {
         let mut polls = Vec::new();
         for (machine, it) in self.machines.iter().enumerate() {

@@ -48,7 +48,8 @@ const CONTROL_AT: (Area, u16) = (Area::Holding, 0x0300);
 const SET_POINT_AT: (Area, u16) = (Area::Holding, 0x0500);
 const FLAGS_AT: (Area, u16) = (Area::Input, 0x0300);
 /// What the drive can be told to do: run forward, run backward, stop.
-const COMMANDS: [u16; 3] = [1, 17, 8];
+const COMMANDS: [u16; 3] = [1, 17, STOP];
+const STOP: u16 = 8;
 /// The flag that is on while the spindle turns.
 const RUNNING: u8 = 3;
 /// How often the lower limit is read, in case somebody changes it at the drive.
@@ -249,7 +250,9 @@ impl Drive {
             }
             _ => return Err(Refusal::Unsupported("write this: it can only be read")),
         };
-        Ok(Write { requests: vec![request], verify, expected, repeatable: true })
+        // To run is not said twice: somebody may have stopped it at its panel in between.
+        let repeatable = (register.area, register.address) != CONTROL_AT || word == STOP;
+        Ok(Write { requests: vec![request], verify, expected, repeatable })
     }
 
     fn not_below(&self, word: u16) -> Result<(), Refusal> {
@@ -350,7 +353,11 @@ profile = "eastron-sdm120"
         let write = |name, value| language.write(place(&machines, name), &number(value));
         assert_eq!(write("control", 1.0).unwrap().requests, [raw(3, &[1, 1])]);
         assert_eq!(write("control", 8.0).unwrap().requests, [raw(3, &[1, 8])]);
+        for (word, repeatable) in [(1.0, false), (17.0, false), (8.0, true)] {
+            assert_eq!(write("control", word).unwrap().repeatable, repeatable, "{word}");
+        }
         let set = write("set_frequency", 400.0).unwrap();
+        assert!(set.repeatable);
         assert_eq!(set.requests, [raw(5, &[2, 0x9C, 0x40])]);
         assert_eq!(set.verify, Some(raw(4, &[3, 0, 0, 0])));
         for wrong in [0.0, 2.0, 9.0, 264.0] {

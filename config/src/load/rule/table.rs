@@ -149,7 +149,27 @@ fn stops(
         table.refuse(key, wrong, "`does = \"write\"` with it", findings);
     }
     let machine = table.read("machine", MACHINE, findings, |it| known.machine(it))?;
+    writes_something(table, machine, how, findings);
     Some(Does::Stop { machine: machine.id.clone(), how })
+}
+
+/// A device on a bus is stopped by what is written to it: by nothing it is not.
+fn writes_something(table: &Section<'_>, machine: &Machine, how: Stop, findings: &mut Findings) {
+    let value = |it: &Tag| match how {
+        Stop::Hold => it.hold.is_some(),
+        Stop::Stop | Stop::Abort => it.stop.is_some(),
+    };
+    if !on_a_bus(machine) || machine.tags.iter().any(value) {
+        return;
+    }
+    let accepted = match how {
+        Stop::Hold => "a machine of which a tag has a `hold` value, or another `does`",
+        Stop::Stop | Stop::Abort => {
+            "a machine of which a tag has a `stop` value, or another `does`"
+        }
+    };
+    let wrong = Wrong::Value("would do nothing: no tag of that machine says what to write", None);
+    table.refuse("does", wrong, accepted, findings);
 }
 
 fn writes(table: &Section<'_>, known: &Known<'_>, findings: &mut Findings) -> Option<Does> {

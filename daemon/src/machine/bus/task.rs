@@ -31,7 +31,7 @@ use super::Surroundings;
 use crate::clock::now_ms;
 use crate::ledger;
 use crate::machine::lane::{self, Exit, StopNow};
-use crate::machine::{Ask, Error, What};
+use crate::machine::{Ask, Error, Sent, What};
 use crate::points::{News, PointId};
 
 /// How often the task goes round at least, and tells how its bus is.
@@ -199,17 +199,22 @@ impl<D: Dialect> Bus<D> {
         request: &D::Request,
         stops: bool,
     ) -> Option<String> {
-        let mut performing = pin!(carrier.perform(machine, request));
-        let result = loop {
-            tokio::select! {
-                biased;
-                call = self.called() => self.take(call),
-                result = &mut performing => break result,
-                // A device may take its time: the task lives nevertheless.
-                () = tokio::time::sleep(ROUND) => self.go_round(),
+        // Those who come later wait for a request of their own.
+        let waiting = self.seats[machine].stops.len();
+        let result = {
+            let mut performing = pin!(carrier.perform(machine, request));
+            loop {
+                tokio::select! {
+                    biased;
+                    call = self.called() => self.take(call),
+                    result = &mut performing => break result,
+                    // A device may take its time: the task lives nevertheless.
+                    () = tokio::time::sleep(ROUND) => self.go_round(),
+                }
             }
         };
         let now = Instant::now();
+        let told = stops && heard_of(&result, carrier.sent());
         let lost = match &result {
             Err(Fault::Lost(why)) => Some(why.clone()),
             _ => None,
@@ -217,12 +222,17 @@ impl<D: Dialect> Bus<D> {
         self.schedule.done(now, result);
         // Whoever waits for rest must not be shown how things were before.
         self.tell();
-        if stops && lost.is_none() {
-            for stop in std::mem::take(&mut self.seats[machine].stops) {
-                stop.tell(&Ok(now));
-            }
-        }
+        let stops = &mut self.seats[machine].stops;
+        let waiting = if told { waiting.min(stops.len()) } else { 0 };
+        stops.drain(..waiting).for_each(|stop| stop.tell(&Ok(now)));
         lost
+    }
+
+    /// Those who wait for a stop hear what has come of it.
+    fn tell_stops(&mut self, seat: usize, sent: &Sent) {
+        for stop in std::mem::take(&mut self.seats[seat].stops) {
+            stop.tell(sent);
+        }
     }
 
     /// Nothing is to be sent before this time, unless somebody calls or a device says something.
@@ -353,6 +363,10 @@ impl<D: Dialect> Bus<D> {
         }
         for seat in 0..self.seats.len() {
             self.tell_mode(seat);
+            // It may have been confirmed by what the device has said by itself.
+            if !self.schedule.stop_waits(seat) {
+                self.tell_stops(seat, &Ok(Instant::now()));
+            }
         }
         self.go_round();
     }
@@ -375,9 +389,7 @@ impl<D: Dialect> Bus<D> {
                 tracing::warn!(machine = %machine_id, %reason, "offline");
                 self.note(machine, Event::Disconnected { reason });
                 self.seats[machine].live.send_replace(Live { at_ms: now_ms(), ..Live::default() });
-                for stop in std::mem::take(&mut self.seats[machine].stops) {
-                    stop.tell(&Err(Refusal::NotOnline.into()));
-                }
+                self.tell_stops(machine, &Err(Refusal::NotOnline.into()));
             }
             Said::AtRest(machine, Stop::Stop | Stop::Abort) => {
                 self.note(machine, Event::AtRest { position: None, position_kept: true });
@@ -386,6 +398,13 @@ impl<D: Dialect> Bus<D> {
                 let machine_id = &self.seats[machine].declared.id;
                 tracing::error!(machine = %machine_id, %why, "a stop is not confirmed");
                 let text = format!("a stop is not confirmed: {why}");
+                self.tell_stops(machine, &Err(Error::NotSent(text.clone())));
+                self.note(machine, Event::Message { text });
+            }
+            Said::NotSafe(machine, why) => {
+                let machine_id = &self.seats[machine].declared.id;
+                tracing::error!(machine = %machine_id, %why, "an output may not be in its safe state");
+                let text = format!("an output may not be in its safe state: {why}");
                 self.note(machine, Event::Message { text });
             }
             Said::AtRest(..) | Said::Reading(_) | Said::Answer(..) => (),
@@ -452,6 +471,16 @@ impl<D: Dialect> Bus<D> {
                 break;
             }
         }
+    }
+}
+
+/// Whether a device can have heard of a request: it has answered, or has been waited for in vain
+/// once that was `sent`.
+fn heard_of<A>(result: &Result<A, Fault>, sent: bool) -> bool {
+    match result {
+        Ok(_) | Err(Fault::Refused { .. }) => true,
+        Err(Fault::Silence(_) | Fault::Garbled(_) | Fault::Away(_)) => sent,
+        Err(Fault::Absent(_) | Fault::Unlike(_) | Fault::Lost(_)) => false,
     }
 }
 

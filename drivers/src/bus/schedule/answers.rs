@@ -36,9 +36,7 @@ impl<D: Dialect> Schedule<D> {
             let Place { machine, tag } = reading.place;
             let believed = reading.value.as_ref().filter(|_| reading.quality.believable());
             if let Some(unit) = self.units.get_mut(machine) {
-                for rest in unit.rests.iter_mut().filter(|rest| rest.tag == tag) {
-                    rest.last = believed.and_then(|value| Some((value.number()?, reading.at)));
-                }
+                unit.told(tag, believed, reading.at);
             }
             let confirmed = self.jobs.iter().find(|job| {
                 let since = matches!(job.step, Step::Verify(since) if since <= reading.at);
@@ -94,7 +92,7 @@ impl<D: Dialect> Schedule<D> {
         units.any(|(index, unit)| index != machine && unit.reachable())
     }
 
-    /// A device answers: all of it is read, and its outputs are safe once.
+    /// A device answers: all of it is read, and outputs that the house drives are safe once.
     fn came(&mut self, now: Instant, machine: usize, doing: &Doing<D::Request>) {
         self.out.push(Said::Came(machine));
         let read = |slot: &super::Slot<D::Request>| slot.request == doing.request;
@@ -104,7 +102,11 @@ impl<D: Dialect> Schedule<D> {
         if let Some((at, _)) = &mut self.units[machine].beat {
             *at = now;
         }
-        if !std::mem::replace(&mut self.units[machine].met, true) && !self.closing {
+        // It is to be seen at rest now, whatever it was before it went.
+        if let Some(stopping) = &mut self.units[machine].stopping {
+            stopping.written = None;
+        }
+        if !self.units[machine].met && !self.closing {
             self.make_safe(now, machine);
         }
     }
@@ -121,7 +123,7 @@ impl<D: Dialect> Schedule<D> {
         }
         let (lost, kept) = std::mem::take(&mut self.jobs)
             .into_iter()
-            .partition(|job| job.place.machine == machine && job.class != Class::Stop);
+            .partition(|job| job.place.machine == machine && job.class == Class::Asked);
         self.jobs = kept;
         for job in Vec::from_iter(lost) {
             let outcome = Outcome::Offline { why: why.clone(), begun: job.begun };

@@ -130,6 +130,8 @@ pub enum Said {
     AtRest(usize, Stop),
     /// A stop was given up, and why.
     NotStopped(usize, String),
+    /// An output is not known to be in its safe state, and why.
+    NotSafe(usize, String),
 }
 
 /// What is to be done now.
@@ -204,7 +206,7 @@ pub struct Schedule<D: Dialect> {
     probe_after: Instant,
     /// The bus is open.
     link: bool,
-    /// Outputs take their safe states and nothing else is begun.
+    /// Outputs that the house drives take their safe states and nothing else is begun.
     closing: bool,
     load: Load,
     out: Vec<Said>,

@@ -1,6 +1,8 @@
 //! The schedule against a pretend bus: a clock that is moved by hand, and devices that answer,
 //! refuse, say something else or fall silent.
 
+mod stops;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use headstock_config::tag::Tag;
@@ -24,6 +26,8 @@ enum Ask {
 /// Every machine's tags in one request, at the period of the first of them.
 struct Plain {
     machines: Vec<Machine>,
+    /// The house drives the outputs.
+    drives: bool,
 }
 
 impl Dialect for Plain {
@@ -81,6 +85,10 @@ impl Dialect for Plain {
         }
     }
 
+    fn drives_outputs(&self) -> bool {
+        self.drives
+    }
+
     fn heartbeat(&self, machine: usize, count: u64) -> Option<(Duration, Ask)> {
         let watchdog = self.machines[machine].bus.watchdog.as_ref()?;
         Some((Duration::from_millis(watchdog.period_ms), Ask::Beat(machine, count)))
@@ -103,9 +111,14 @@ struct World {
 }
 
 impl World {
+    /// Devices whose outputs are their own.
     fn new(machines: Vec<Machine>) -> Self {
+        Self::of(machines, false)
+    }
+
+    fn of(machines: Vec<Machine>, drives: bool) -> Self {
         let now = Instant::now();
-        let plain = Plain { machines: machines.clone() };
+        let plain = Plain { machines: machines.clone(), drives };
         let mut schedule = Schedule::new(now, plain, &machines);
         schedule.opened(now);
         Self {
@@ -364,106 +377,6 @@ fn a_write_that_cannot_be_begun_in_time_is_not_sent_later() {
     world.write(at(0, 0), 1.0, 3);
     world.run(200);
     assert_eq!(world.outcomes()[2], (3, Outcome::Verified));
-}
-
-#[test]
-fn a_stop_goes_ahead_of_everything_and_is_confirmed_when_the_machine_rests() {
-    let mut world = World::new([vec![drive()], several(10, 200)].concat());
-    world.run(1_000);
-    world.values.insert(at(0, 2), 300.0);
-    world.run(1_000);
-    assert_eq!(world.schedule.mode(0), Mode::Running);
-    for tag in 0..4 {
-        world.write(at(3, tag), 1.0, tag as u64);
-    }
-    world.write(at(0, 0), 1.0, 9);
-    let begun = world.sent.len();
-    assert_eq!(world.schedule.stop(world.now, 0, Stop::Stop), Stopped::UnderWay);
-    assert_eq!(world.schedule.mode(0), Mode::Holding);
-    let again = world.schedule.write(world.now, at(0, 0), &Value::Number(1.0), 10);
-    assert_eq!(again, Err(Refusal::NotNow("holding")));
-    world.run(500);
-    let first = &world.sent[begun].1;
-    assert_eq!(*first, Ask::Put(at(0, 0), 0.0));
-    assert_eq!(world.outcomes()[0], (9, Outcome::Overtaken));
-    assert!(!world.said.contains(&Said::AtRest(0, Stop::Stop)), "it still turns");
-    world.values.insert(at(0, 2), 0.0);
-    world.run(200);
-    assert!(world.said.contains(&Said::AtRest(0, Stop::Stop)));
-    assert_eq!(world.schedule.mode(0), Mode::Idle);
-    // `safe` counts as the stop value where nothing else is said: the loader sees to that.
-    assert_eq!(world.values[&at(0, 0)], 0.0);
-}
-
-#[test]
-fn a_hold_writes_what_is_declared_for_it_and_a_device_without_rests_at_once() {
-    let mut world = World::new(vec![drive(), machine(vec![tag(200)])]);
-    world.run(1_000);
-    assert_eq!(world.schedule.stop(world.now, 1, Stop::Stop), Stopped::AtOnce);
-    assert_eq!(world.schedule.stop(world.now, 0, Stop::Hold), Stopped::UnderWay);
-    world.run(300);
-    assert!(world.said.contains(&Said::AtRest(0, Stop::Hold)));
-    assert_eq!(world.values[&at(0, 0)], 2.0);
-}
-
-#[test]
-fn a_device_that_did_not_hear_of_a_stop_hears_of_it_first_when_it_is_back() {
-    let mut world = World::new(vec![drive(), machine(vec![tag(200)])]);
-    world.run(1_000);
-    world.dead.insert(0);
-    world.run(5_000);
-    assert_eq!(world.schedule.stop(world.now, 0, Stop::Hold), Stopped::Offline);
-    assert_eq!(world.schedule.stop(world.now, 0, Stop::Stop), Stopped::Offline);
-    world.values.insert(at(0, 0), 1.0);
-    world.run(5_000);
-    world.dead.clear();
-    world.run(60_000);
-    assert_eq!(world.values[&at(0, 0)], 0.0);
-    assert!(world.said.contains(&Said::AtRest(0, Stop::Stop)));
-}
-
-#[test]
-fn a_stop_that_does_not_take_is_said_so() {
-    let mut world = World::new(vec![drive()]);
-    world.run(1_000);
-    world.values.insert(at(0, 0), 1.0);
-    world.stuck.insert(at(0, 0));
-    world.schedule.stop(world.now, 0, Stop::Stop);
-    world.run(60_000);
-    let why = "`: `0` was written and `1` was read back";
-    let said = world.said.iter().find_map(|said| match said {
-        Said::NotStopped(0, why) => Some(why.clone()),
-        _ => None,
-    });
-    assert!(said.as_ref().is_some_and(|said| said.ends_with(why)), "{said:?}");
-    assert!(!world.said.contains(&Said::AtRest(0, Stop::Stop)));
-    let puts = world.sent.iter().filter(|(_, ask)| *ask == Ask::Put(at(0, 0), 0.0)).count();
-    assert!(4 < puts, "it was tried again and again: {puts}");
-}
-
-#[test]
-fn outputs_take_their_safe_state_once_when_they_are_met_and_when_the_house_closes() {
-    let mut world = World::new(vec![drive()]);
-    world.values.insert(at(0, 1), 80.0);
-    world.run(500);
-    assert_eq!(world.values[&at(0, 1)], 0.0);
-    assert_eq!(world.schedule.mode(0), Mode::Idle);
-    world.write(at(0, 1), 50.0, 1);
-    world.run(500);
-    world.dead.insert(0);
-    world.run(5_000);
-    world.dead.clear();
-    world.run(10_000);
-    assert_eq!(world.values[&at(0, 1)], 50.0, "only the first time");
-    world.schedule.close(world.now);
-    assert!(!world.schedule.idle());
-    let soon = world.now + Duration::from_secs(1);
-    while !world.schedule.idle() {
-        world.step(soon);
-        assert!(world.now < soon);
-    }
-    assert_eq!(world.values[&at(0, 1)], 0.0);
-    assert!(world.schedule.write(world.now, at(0, 1), &Value::Number(1.0), 2).is_err());
 }
 
 #[test]

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use headstock_config::command::Stop;
 use headstock_config::machine::Mode;
+use headstock_config::point::Value;
 
+use super::job::same;
 use super::load::Times;
 use crate::bus::Fault;
 
@@ -80,12 +82,16 @@ pub(super) struct Rest {
     pub(super) last: Option<(f64, Instant)>,
 }
 
+impl Rest {
+    fn turns(&self) -> bool {
+        self.last.is_some_and(|(last, _)| self.below <= last.abs())
+    }
+}
+
 /// A stop that has not been confirmed yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stopping {
     pub(super) how: Stop,
-    /// When it was asked for.
-    pub(super) since: Instant,
     /// Since when everything has been written and read back.
     pub(super) written: Option<Instant>,
 }
@@ -98,9 +104,14 @@ pub(super) struct Unit {
     probes: u32,
     /// When a suspect or lost device is asked again.
     pub(super) probe_at: Instant,
-    /// It has been online since the house opened.
+    /// Every safe state has been brought about since the house opened.
     pub(super) met: bool,
+    /// One of them has not, this time.
+    pub(super) missed: bool,
     pub(super) stopping: Option<Stopping>,
+    /// It has been stopped and nothing has been heard or asked since that would undo it: what is
+    /// read back for as long as that is so, by tag.
+    pub(super) stopped: Option<Vec<(usize, Value)>>,
     pub(super) rests: Vec<Rest>,
     /// When the next sign of life is due, how often, and how many were sent.
     pub(super) beat: Option<(Instant, Duration)>,
@@ -118,7 +129,9 @@ impl Unit {
             probes: 0,
             probe_at: now,
             met: false,
+            missed: false,
             stopping: None,
+            stopped: None,
             rests,
             beat: beat.map(|period| (now, period)),
             beats: 0,
@@ -189,14 +202,29 @@ impl Unit {
         matches!(self.health, Health::Online | Health::Unknown)
     }
 
+    /// What one of its tags says; `None`: nothing that can be believed.
+    pub(super) fn told(&mut self, tag: usize, believed: Option<&Value>, at: Instant) {
+        let mut set_off = false;
+        for rest in self.rests.iter_mut().filter(|rest| rest.tag == tag) {
+            let before = rest.turns();
+            rest.last = believed.and_then(|value| Some((value.number()?, at)));
+            set_off |= !before && rest.turns();
+        }
+        let undone = |(of, expected): &(usize, Value)| {
+            *of == tag && believed.is_some_and(|found| !same(expected, found))
+        };
+        if set_off || self.stopped.iter().flatten().any(undone) {
+            self.stopped = None;
+        }
+    }
+
     /// What it shows as.
     pub(super) fn mode(&self) -> Mode {
-        let turning = |rest: &Rest| rest.last.is_some_and(|(last, _)| rest.below <= last.abs());
         match self.health {
             Health::Unknown => Mode::Connecting,
             Health::Offline => Mode::Offline,
             _ if self.stopping.is_some() => Mode::Holding,
-            _ if self.rests.iter().any(turning) => Mode::Running,
+            _ if self.rests.iter().any(Rest::turns) => Mode::Running,
             _ => Mode::Idle,
         }
     }

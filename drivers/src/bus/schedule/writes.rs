@@ -5,6 +5,7 @@ use std::time::Instant;
 use headstock_config::point::Value;
 
 use super::job::{Class, Job, Step, TIME_TO_LIVE};
+use super::stops::shows;
 use super::{Health, Outcome, Place, Said, Schedule, Ticket, What};
 use crate::Refusal;
 use crate::bus::Dialect;
@@ -41,6 +42,9 @@ impl<D: Dialect> Schedule<D> {
             let mut job = Job::new(now, id, Class::Asked, place, value.clone(), plan);
             job.tickets.push(ticket);
             self.jobs.push(job);
+            if !shows(&self.machines[place.machine].tags[place.tag]) {
+                self.units[place.machine].stopped = None;
+            }
             return Ok(());
         };
         let mut earlier = Vec::new();
@@ -125,8 +129,16 @@ impl<D: Dialect> Schedule<D> {
     pub(super) fn finish(&mut self, id: u64, outcome: Outcome) {
         let Some(index) = self.jobs.iter().position(|job| job.id == id) else { return };
         let job = self.jobs.remove(index);
-        if job.class == Class::Stop && !matches!(outcome, Outcome::Verified | Outcome::Sent) {
-            self.not_stopped(job.place, &outcome);
+        let there = matches!(outcome, Outcome::Verified | Outcome::Sent);
+        match job.class {
+            Class::Stop if !there => self.not_stopped(job.place, &outcome),
+            Class::Safe => {
+                if !there {
+                    self.not_safe(job.place, &outcome);
+                }
+                self.met(job.place.machine);
+            }
+            Class::Stop | Class::Asked => (),
         }
         self.answer(job.tickets, &outcome);
     }

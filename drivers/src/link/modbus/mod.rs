@@ -85,6 +85,8 @@ pub struct Wire {
     owing: Owing,
     /// Number of the last probe.
     probe: u16,
+    /// The latest request has been sent: a fault may come while it waits for its turn.
+    sent: bool,
 }
 
 /// What matters of a device here.
@@ -138,6 +140,7 @@ impl Wire {
             owed: None,
             owing: Owing::default(),
             probe: 0,
+            sent: false,
         }
     }
 
@@ -311,6 +314,7 @@ impl Wire {
             }
             let until = limits.first + slowest;
             self.owing.asked(Instant::now(), request.unit, &request.pdu, until);
+            self.sent = true;
         }
         let Some(open) = &mut self.open else { return Err(Fault::Lost("it is closed".into())) };
         open.lent.begin(limits);
@@ -419,12 +423,17 @@ impl<D: Dialect<Request = Request, Answer = Answer>> Carrier<D> for Wire {
     }
 
     async fn perform(&mut self, machine: usize, request: &Request) -> Result<Answer, Fault> {
+        self.sent = false;
         let Some(device) = self.machines.get(machine).map(Device::of) else {
             return Err(Fault::Garbled("there is no such machine on this bus".into()));
         };
         let outcome = self.asked(device, request).await;
         self.conclude(&outcome);
         outcome
+    }
+
+    fn sent(&self) -> bool {
+        self.sent
     }
 
     /// Devices that speak Modbus answer and say nothing else.

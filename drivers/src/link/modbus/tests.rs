@@ -160,6 +160,19 @@ async fn a_request_that_nobody_waits_for_any_more_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn a_request_that_did_not_get_its_turn_is_not_called_sent() {
+    let (mut wire, sim) = bus(Way::Serial);
+    let sent = |wire: &Wire| Carrier::<Modbus>::sent(wire);
+    sim.fault(Mishap::new(What::Silence));
+    assert!(ask(&mut wire, 1, holding(100, 2)).await.is_err() && sent(&wire));
+    let write = Ask::WriteRegister { address: 105, value: 0 };
+    assert!(ask(&mut wire, 1, holding(120, 2)).await.is_err());
+    assert!(!sent(&wire), "the device was only asked whether it is there");
+    sim.mend();
+    assert!(at_last(&mut wire, 1, write).await.is_ok() && sent(&wire));
+}
+
+#[tokio::test]
 async fn all_devices_of_a_line_are_told_at_once_and_none_answers() {
     let (mut wire, sim) = bus(Way::Serial);
     let done = ask(&mut wire, 0, Ask::WriteRegister { address: 105, value: 42 }).await;

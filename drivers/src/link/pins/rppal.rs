@@ -90,7 +90,11 @@ impl Raspberry {
         };
         let with = |it| Pwm::with_frequency(it, hertz, share, Polarity::Normal, true);
         match channel.map(with) {
-            Some(Ok(timer)) => Ok(Line::Dimmed(Box::new(Timer(timer)))),
+            Some(Ok(mut timer)) => {
+                // As with other outputs: what was set last stays, which is the safe share.
+                timer.set_reset_on_drop(false);
+                Ok(Line::Dimmed(Box::new(Timer(timer))))
+            }
             _ if it.pin.hertz <= THREAD_HERTZ_MAX => {
                 let pin = self.output(it)?;
                 Ok(Line::Dimmed(Box::new(Threaded { pin, hertz })))
