@@ -449,6 +449,10 @@ pub struct Live {
     /// the power stops this machine at once.
     #[serde(default)]
     pub stop_waits: bool,
+    /// It has been told something that may move it, and has not said since that it rests. Told at
+    /// once, whatever `mode` says, which may be older than that.
+    #[serde(default)]
+    pub busy: bool,
     /// Milliseconds since 1970 of the report this comes from.
     pub at_ms: u64,
     /// The program it is running, if any.

@@ -189,7 +189,7 @@ impl Engine {
             Does::Stop { .. } => STOP_AGAIN,
             Does::Write(_) => WRITE_AGAIN,
         };
-        let again = now.saturating_duration_since(lock.acted.unwrap_or(now)) >= pause;
+        let again = lock.acted.is_none_or(|at| pause <= now.saturating_duration_since(at));
         if !(first || again) {
             return;
         }
@@ -219,8 +219,17 @@ impl Engine {
         }
     }
 
-    /// A person has set a tag: the optional follow rules of it stand back. Their names.
-    pub(super) fn set_aside(&mut self, point: &str) -> Vec<String> {
+    /// A stop was not sent, since the machine was at rest: it is, as soon as it moves.
+    pub(super) fn not_sent(&mut self, by: By) {
+        if let By::Interlock(rule) = by
+            && let Some(lock) = self.locks.get_mut(rule)
+        {
+            lock.acted = None;
+        }
+    }
+
+    /// A person has set a tag: the optional follow rules of it stand back. Which.
+    pub(super) fn set_aside(&mut self, point: &str) -> Vec<usize> {
         let mut aside = Vec::new();
         for (rule, following) in self.declared.rules.follows.iter().zip(&mut self.follows) {
             if rule.optional && rule.point() == point {

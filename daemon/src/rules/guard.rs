@@ -77,8 +77,6 @@ impl Guard {
             self.stand_back();
             if changes.is_empty() {
                 self.look_again();
-            } else {
-                self.look_at(changes);
             }
         }
     }
@@ -114,13 +112,24 @@ impl Guard {
     fn look(&mut self) {
         let read = |point: &str| self.readings.get(point).cloned().unwrap_or_default();
         let moves = |machine: &str| {
-            let mode = self.machines.get(machine).map(|it| it.live().mode);
-            mode.is_some_and(|it| matches!(it, Mode::Running | Mode::Jogging | Mode::Homing))
+            let Some(live) = self.machines.get(machine).map(machine::Handle::live) else {
+                return false;
+            };
+            // A mode may be older than what the machine was told, or hide that it moves.
+            let hidden = live.busy && matches!(live.mode, Mode::Idle | Mode::Held);
+            hidden || matches!(live.mode, Mode::Running | Mode::Jogging | Mode::Homing)
         };
         let sight = Sight { read: &read, moves: &moves };
         let deeds = self.engine.look(Instant::now(), &sight);
         for deed in deeds {
-            self.act(deed);
+            let stop = match &deed {
+                Deed::Stop { by, .. } => Some(*by),
+                _ => None,
+            };
+            let sent = self.act(deed);
+            if let Some(by) = stop.filter(|_| !sent) {
+                self.engine.not_sent(by);
+            }
         }
         let mut status = self.rules.status();
         status.phases = self.engine.phases().collect();
@@ -128,7 +137,8 @@ impl Guard {
         status.chain_open = self.engine.chain_open();
     }
 
-    fn act(&self, deed: Deed) {
+    /// `false`: nothing was sent, since there was no need.
+    fn act(&self, deed: Deed) -> bool {
         let rules = &self.rules.declared().rules;
         match deed {
             Deed::Opened { because } => {
@@ -141,8 +151,7 @@ impl Guard {
             Deed::Tripped { rule, because } => {
                 let declared = &rules.interlocks[rule];
                 if declared.latch {
-                    let latched = &mut self.rules.memory().latched;
-                    latched.insert(declared.name.clone(), because.clone());
+                    memory.latched.insert(declared.name.clone(), because.clone());
                 }
                 self.rules.status().trips[rule] += 1;
                 let (rule, did) = (declared.name.clone(), did(&declared.does));
@@ -158,11 +167,12 @@ impl Guard {
                     By::Interlock(rule) => format!("interlock {}", rules.interlocks[rule].name),
                     By::Follow(rule) => format!("rule {}", rules.follows[rule].name),
                 };
-                self.stop(&machine, how, &by);
+                return self.stop(&machine, how, &by);
             }
             Deed::Write { by, output } => self.wish(by, output),
             Deed::Pressed { point, role } => self.pressed(point, role),
         }
+        true
     }
 
     fn stop(&self, id: &str, how: Stop, by: &str) {
@@ -177,6 +187,7 @@ impl Guard {
         if let Ok(told) = machine.stop_now(how, by) {
             self.rules.note(Note::Stopped { seen: self.seen, machine: id.to_owned(), told });
         }
+        true
     }
 
     fn wish(&self, by: By, output: Output) {
@@ -212,13 +223,13 @@ impl Guard {
     }
 }
 
-/// Whether a machine has nothing that a hold could hold. A device on a bus may have values to be
-/// written whatever it seems to do.
+/// Whether a machine has nothing that a hold could hold: it says so, and was told nothing since. A
+/// device on a bus may have values to be written whatever it seems to do.
 fn rests(machine: &machine::Handle) -> bool {
-    let mode = machine.live().mode;
+    let live = machine.live();
     let at_rest =
-        matches!(mode, Mode::Idle | Mode::Held | Mode::Alarm | Mode::Sleeping | Mode::Offline);
-    at_rest && machine.declared.tags.is_empty()
+        matches!(live.mode, Mode::Idle | Mode::Held | Mode::Alarm | Mode::Sleeping | Mode::Offline);
+    at_rest && !live.busy && machine.declared.tags.is_empty()
 }
 
 /// What an interlock does, for people.

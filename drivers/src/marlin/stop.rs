@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use headstock_config::command::Stop;
 use headstock_config::event::{Alarm, Cause, Event};
+use headstock_config::machine::Mode;
 
 use super::Marlin;
 use super::errand::{Errand, Proof, Rest, Why};
@@ -74,9 +75,13 @@ impl Marlin {
     pub(super) fn stop_by(&mut self, now: Instant, how: Stop, out: &mut Outbox) {
         let reason = |text: &str| Reason { cause: Cause::Asked, text: text.into(), announce: true };
         match how {
-            Stop::Hold if self.program.is_some() => self.hold_program(now, out),
-            // What was sent by hand is finished; nothing follows it.
-            Stop::Hold => self.errands.retain(|errand| !matches!(errand.why, Why::Person(_))),
+            Stop::Hold => {
+                if self.mode() != Mode::Running || self.program.is_none() {
+                    // What was sent by hand is finished; nothing follows it.
+                    self.errands.retain(|errand| !matches!(errand.why, Why::Person(_)));
+                }
+                self.hold_program(now, out);
+            }
             Stop::Stop => self.halt_for(now, reason("stopped on request"), out),
             Stop::Abort => self.kill(now, reason("aborted on request"), out),
         }

@@ -315,6 +315,28 @@ fn an_abort_that_is_not_heeded_ends_at_least_in_a_quick_stop() {
 }
 
 #[test]
+fn a_held_print_that_is_told_something_by_hand_is_busy_and_a_hold_ends_what_waits() {
+    let mut talk = Talk::printing(&[]);
+    talk.sent();
+    talk.marlin.stop(talk.now, Stop::Hold, &mut talk.out);
+    talk.hear("ok");
+    assert_eq!(talk.sent(), ["M400"]);
+    talk.hear("ok");
+    assert_eq!((talk.marlin.live().mode, talk.marlin.live().busy), (Mode::Held, false));
+    talk.sent();
+    for line in ["M600", "M106 S255"] {
+        let run = Command::Run { line: line.into() };
+        talk.marlin.obey(talk.now, run, &mut talk.out).unwrap();
+    }
+    assert_eq!((talk.marlin.live().mode, talk.marlin.live().busy), (Mode::Held, true));
+    assert_eq!(talk.sent(), ["M600"]);
+    talk.marlin.stop(talk.now, Stop::Hold, &mut talk.out);
+    talk.hear("ok");
+    assert_eq!(talk.sent(), [""; 0], "the line that waited is given up");
+    assert_eq!((talk.marlin.live().mode, talk.marlin.live().busy), (Mode::Held, false));
+}
+
+#[test]
 fn a_hold_lets_what_is_planned_end_and_leaves_heaters_alone() {
     let mut talk = Talk::printing(&[]);
     talk.sent();
