@@ -231,13 +231,22 @@ impl Engine {
     /// A person has set a tag: the optional follow rules of it stand back. Which.
     pub(super) fn set_aside(&mut self, point: &str) -> Vec<usize> {
         let mut aside = Vec::new();
-        for (rule, following) in self.declared.rules.follows.iter().zip(&mut self.follows) {
+        let rules = self.declared.rules.follows.iter().zip(&mut self.follows);
+        for (number, (rule, following)) in rules.enumerate() {
             if rule.optional && rule.point() == point {
                 following.set_aside();
-                aside.push(rule.name.clone());
+                aside.push(number);
             }
         }
         aside
+    }
+
+    /// What a follow rule wished to put on did not come through: it has no more to do until its
+    /// condition comes to hold anew.
+    pub(super) fn give_up(&mut self, rule: usize) {
+        if let Some(following) = self.follows.get_mut(rule) {
+            following.give_up();
+        }
     }
 
     /// Why each interlock is tripped, if it is.

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use headstock_config::command::Stop;
 use headstock_config::machine::Mode;
-use headstock_config::rule::{Because, Does, Output, Reading};
+use headstock_config::rule::{Because, Does, Output, Reading, same};
 use headstock_config::tag::Role;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -32,9 +32,21 @@ const PRIORITY: i32 = 39;
 /// What the guard wishes to be written, by rule; the latest counts.
 pub(super) struct Wishes {
     /// Of each follow rule.
-    pub(super) follows: Vec<watch::Sender<Option<Output>>>,
+    pub(super) follows: Vec<watch::Sender<Option<Wished>>>,
     /// Of each interlock.
     pub(super) interlocks: Vec<watch::Sender<Option<Output>>>,
+}
+
+/// What a follow rule wishes.
+#[derive(Clone)]
+pub(super) struct Wished {
+    pub(super) output: Output,
+    /// Its tag goes on; otherwise off.
+    pub(super) on: bool,
+    /// Stops of the machine when it was wished: it does not come after a later one.
+    pub(super) stops: u64,
+    /// When it was wished: no two wishes of a rule are of the same moment.
+    pub(super) at: Instant,
 }
 
 struct Guard {
@@ -191,13 +203,17 @@ impl Guard {
     }
 
     fn wish(&self, by: By, output: Output) {
-        let wishes = match by {
-            By::Follow(rule) => self.wishes.follows.get(rule),
-            By::Interlock(rule) => self.wishes.interlocks.get(rule),
-            By::Chain => None,
-        };
-        if let Some(wish) = wishes {
-            wish.send_replace(Some(output));
+        match by {
+            By::Follow(rule) => {
+                let stops = self.machines.get(&output.machine).map_or(0, machine::Handle::stops);
+                let on = same(&output.value, &self.rules.declared().rules.follows[rule].on);
+                let wished = Wished { on: on == Some(true), output, stops, at: Instant::now() };
+                self.wishes.follows[rule].send_replace(Some(wished));
+            }
+            By::Interlock(rule) => {
+                self.wishes.interlocks[rule].send_replace(Some(output));
+            }
+            By::Chain => (),
         }
     }
 
@@ -217,7 +233,16 @@ impl Guard {
     fn stand_back(&mut self) {
         for (point, by) in self.rules.take_set() {
             for rule in self.engine.set_aside(&point) {
+                // What it still wished for is not wished for any more.
+                self.wishes.follows[rule].send_replace(None);
+                let rule = self.rules.declared().rules.follows[rule].name.clone();
                 self.rules.note(Note::StoodBack { rule, by: by.clone() });
+            }
+        }
+        for (rule, at) in self.rules.take_given_up() {
+            let latest = self.wishes.follows[rule].borrow().as_ref().map(|it| it.at);
+            if latest == Some(at) {
+                self.engine.give_up(rule);
             }
         }
     }

@@ -60,6 +60,8 @@ pub(super) struct Status {
     pub(super) chain_open: bool,
     /// Tags that people have set, and who: what follows them may have to stand back.
     set: Vec<(String, String)>,
+    /// Follow rules, by number, whose tag was not put on, and when that was wished.
+    given_up: BTreeMap<usize, Instant>,
 }
 
 #[derive(Default)]
@@ -208,6 +210,16 @@ impl Rules {
     /// Tags that people have set since this was last asked.
     pub(super) fn take_set(&self) -> Vec<(String, String)> {
         std::mem::take(&mut locked(&self.inner.status).set)
+    }
+
+    /// A follow rule's tag was not put on as wished at this moment, and will not be.
+    pub(super) fn give_up(&self, rule: usize, wished: Instant) {
+        locked(&self.inner.status).given_up.insert(rule, wished);
+    }
+
+    /// Follow rules that have been given up since this was last asked.
+    pub(super) fn take_given_up(&self) -> BTreeMap<usize, Instant> {
+        std::mem::take(&mut locked(&self.inner.status).given_up)
     }
 
     pub(super) fn status(&self) -> MutexGuard<'_, Status> {
