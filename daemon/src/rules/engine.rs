@@ -199,7 +199,7 @@ impl Engine {
                 let (by, machine, how) = (By::Interlock(rule), machine.clone(), *how);
                 deeds.push(Deed::Stop { by, machine, how });
             }
-            Does::Write(output) if first || !is_so(output, sight.read) => {
+            Does::Write(output) if first || !is_so(&self.declared, output, sight.read) => {
                 lock.acted = Some(now);
                 deeds.push(Deed::Write { by: By::Interlock(rule), output: output.clone() });
             }
@@ -288,8 +288,8 @@ pub(super) fn open(chain: &[String], read: &dyn Fn(&str) -> Reading) -> Option<(
     unknown
 }
 
-fn is_so(output: &Output, read: &dyn Fn(&str) -> Reading) -> bool {
-    let reading = read(&output.point());
-    let same = |it| headstock_config::rule::same(it, &output.value) == Some(true);
-    reading.believed().is_some_and(same)
+fn is_so(declared: &Declared, output: &Output, read: &dyn Fn(&str) -> Reading) -> bool {
+    let point = output.point();
+    let reading = read(&point);
+    reading.believed().is_some_and(|is| declared.is_as_written(&point, &output.value, is))
 }
