@@ -162,10 +162,13 @@ impl Guard {
             Deed::Closed => self.rules.note(Note::Closed),
             Deed::Tripped { rule, because } => {
                 let declared = &rules.interlocks[rule];
+                // Both at once: whoever resets an older trip must not take this one for it.
+                let mut memory = self.rules.memory();
                 if declared.latch {
                     memory.latched.insert(declared.name.clone(), because.clone());
                 }
                 self.rules.status().trips[rule] += 1;
+                drop(memory);
                 let (rule, did) = (declared.name.clone(), did(&declared.does));
                 self.rules.note(Note::Tripped { rule, because, did });
             }

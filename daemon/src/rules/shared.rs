@@ -179,9 +179,22 @@ impl Rules {
         if stops { self.chain_open() } else { None }
     }
 
-    /// A person has reset an interlock that latches.
-    pub fn reset(&self, rule: &str) {
-        locked(&self.inner.memory).latched.remove(rule);
+    /// How often an interlock has tripped since the house opened; 0 if there is none of this name.
+    pub fn trips(&self, rule: &str) -> u64 {
+        let mut names = self.inner.declared.rules.interlocks.iter();
+        let number = names.position(|it| it.name == rule);
+        number.and_then(|it| self.status().trips.get(it).copied()).unwrap_or_default()
+    }
+
+    /// A person has reset an interlock that latches, and knew of so many trips. `false`: it has
+    /// tripped again since, and stays as it is.
+    pub fn reset(&self, rule: &str, trips: u64) -> bool {
+        let mut memory = locked(&self.inner.memory);
+        let same = self.trips(rule) == trips;
+        if same {
+            memory.latched.remove(rule);
+        }
+        same
     }
 
     /// A person has looked at a machine after the chain was open.
