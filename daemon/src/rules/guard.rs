@@ -21,7 +21,7 @@ use headstock_config::tag::Role;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{By, Deed, Engine, Sight};
+use super::engine::{By, Deed, Engine, LOOK, Sight};
 use super::shared::{Note, Rules};
 use crate::machine;
 use crate::points::{Change, PointId, Step};
@@ -58,6 +58,8 @@ struct Guard {
     names: BTreeMap<PointId, Arc<str>>,
     /// When the device said what is being looked at.
     seen: Instant,
+    /// When everything was last looked at.
+    looked: Instant,
 }
 
 /// Starts the guard. It ends when `closing` is cancelled.
@@ -74,8 +76,8 @@ pub(super) fn start(
         let engine = Engine::new(rules.declared().clone(), Instant::now());
         let names: BTreeMap<PointId, Arc<str>> =
             rules.ids().iter().map(|(name, id)| (*id, name.as_str().into())).collect();
-        let (readings, seen) = (BTreeMap::new(), Instant::now());
-        Guard { rules, machines, engine, wishes, readings, names, seen }.watch(&closing);
+        let (readings, seen, looked) = (BTreeMap::new(), Instant::now(), Instant::now());
+        Guard { rules, machines, engine, wishes, readings, names, seen, looked }.watch(&closing);
     })
 }
 
@@ -87,7 +89,10 @@ impl Guard {
             let patience = self.engine.deadline(now).saturating_duration_since(now);
             let changes = follower.recv_timeout(patience);
             self.stand_back();
-            if changes.is_empty() {
+            let idle = changes.is_empty();
+            self.look_at(changes);
+            // Points that change all the time must not hide one that has gone stale.
+            if idle || LOOK <= self.looked.elapsed() {
                 self.look_again();
             }
         }
@@ -113,6 +118,7 @@ impl Guard {
 
     fn look_again(&mut self) {
         self.seen = Instant::now();
+        self.looked = self.seen;
         for (id, name) in &self.names {
             let latest = self.rules.points().now(*id);
             let reading = Reading { value: latest.value, quality: latest.quality };
@@ -190,13 +196,16 @@ impl Guard {
         true
     }
 
-    fn stop(&self, id: &str, how: Stop, by: &str) {
-        let Some(machine) = self.machines.get(id) else { return };
-        if how == Stop::Hold && rests(machine) {
-            // A hold would only keep it from the next job. Should it move within the next moments
-            // all the same, because of something that is in its controller already, it is stopped
-            // then.
-            return machine.overtake();
+    /// `false`: it rests, and a hold would only keep it from the next job.
+    fn stop(&self, id: &str, how: Stop, by: &str) -> bool {
+        let Some(machine) = self.machines.get(id) else { return true };
+        if how == Stop::Hold {
+            // Counted before it is looked at: what is taken at this moment either shows as busy or
+            // is overtaken (see `Task::answer`).
+            machine.overtake();
+            if rests(machine) {
+                return false;
+            }
         }
         // A machine whose task has ended cannot be stopped by us and does not move on our account.
         if let Ok(told) = machine.stop_now(how, by) {
