@@ -475,6 +475,11 @@ pub struct JogNow {
     pub at_limit: bool,
 }
 
+/// What a printer may heat or measure, as [`Temperature::name`] has it. Each is a point of the
+/// machine, with `_target` and `_power` two more.
+pub const HEATERS: [&str; 9] =
+    ["hotend", "hotend1", "hotend2", "hotend3", "bed", "chamber", "probe", "board", "cooler"];
+
 /// One heater, or one thermometer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Temperature {
