@@ -26,7 +26,9 @@ use tokio_util::sync::CancellationToken;
 use super::guard::{Wished, Wishes};
 use super::judge::Asker;
 use super::shared::{Note, Rules};
-use crate::desk::Desk;
+use crate::desk::{Desk, Refused};
+use crate::ledger::Health;
+use crate::machine;
 
 /// How often what could not be written down is tried again, and how often one rule is written down.
 const ROUND: Duration = Duration::from_millis(250);
@@ -47,12 +49,13 @@ pub(super) fn spawn(
     tasks: &mut JoinSet<&'static str>,
     rules: &Rules,
     desk: &Desk,
-    closing: &CancellationToken,
+    [closing, guard_over]: [&CancellationToken; 2],
 ) -> Wishes {
-    let book = Book::new(rules.clone(), desk.clone());
-    let until = closing.clone();
+    let mut book = Book::new(rules.clone(), desk.clone());
+    let until = guard_over.clone();
     tasks.spawn(async move {
         until.run_until_cancelled(book.keep()).await;
+        book.finish().await;
         "the hand of the rules"
     });
     let declared = &rules.declared().rules;
@@ -156,22 +159,38 @@ impl Book {
         Self { rules, desk, unwritten: VecDeque::new(), trips: BTreeMap::new() }
     }
 
-    async fn keep(mut self) {
+    /// Writes down what the guard has left behind: latches must survive the house.
+    async fn finish(&mut self) {
+        self.take_all();
+        self.late_trips(Duration::ZERO);
+        self.write();
+        while !self.unwritten.is_empty() && *self.desk.ledger().health().borrow() != Health::Failed
+        {
+            sleep(Duration::from_millis(10)).await;
+            self.write();
+        }
+    }
+
+    fn take_all(&mut self) {
+        let (notes, lost) = self.rules.take_notes();
+        if 0 < lost {
+            tracing::error!(lost, "notes of the guard were given up; its stops were sent");
+        }
+        for note in notes {
+            self.take(note);
+        }
+    }
+
+    async fn keep(&mut self) {
         let mut round = interval(ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let rules = self.rules.clone();
             tokio::select! {
                 () = rules.noted() => (),
-                _ = round.tick() => self.late_trips(),
+                _ = round.tick() => self.late_trips(AGAIN),
             }
-            let (notes, lost) = self.rules.take_notes();
-            if 0 < lost {
-                tracing::error!(lost, "notes of the guard were given up; its stops were sent");
-            }
-            for note in notes {
-                self.take(note);
-            }
+            self.take_all();
             self.write();
         }
     }
@@ -232,9 +251,9 @@ impl Book {
         self.push(Fact::Rule { rule, happened: RuleEvent::Tripped { because, did, times } });
     }
 
-    /// Trips that were only counted so far.
-    fn late_trips(&mut self) {
-        let late = |it: &Trip| 0 < it.untold && AGAIN <= it.written.elapsed();
+    /// Trips that were only counted so far, for at least so long.
+    fn late_trips(&mut self, since: Duration) {
+        let late = |it: &Trip| 0 < it.untold && since <= it.written.elapsed();
         let rules: Vec<String> =
             self.trips.iter().filter(|(_, it)| late(it)).map(|(rule, _)| rule.clone()).collect();
         for rule in rules {
