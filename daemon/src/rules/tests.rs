@@ -61,6 +61,7 @@ name = "horn"
 area = "coil"
 address = 1
 write = true
+safe = false
 [[machine.tag]]
 name = "coolant"
 area = "coil"
@@ -538,6 +539,7 @@ fn a_tag_can_always_be_made_safe_and_lamps_always_be_switched() {
     );
     // A rule that is not optional owns its tag.
     assert_eq!(may(&[], "relays", write("horn", true)), Err("rule.driven"));
+    assert_eq!(may(&[], "relays", write("horn", false)), Ok(()), "it calms things down");
     assert_eq!(
         may(&[("pins.chain", "off")], "relays", write("dust", true)),
         Err("rule.stop_chain")
