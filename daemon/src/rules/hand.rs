@@ -300,7 +300,11 @@ async fn resume(desk: &Desk, who: &Person) -> Result<(), Refused> {
     let held = desk.equipment().into_iter().filter(|it| it.state == Mode::Held);
     let mut told = Ok(());
     for machine in held {
-        desk.tell(who, &machine.id, Command::Resume).await?;
+        // One that may not go on keeps none of the others.
+        if let Err(refused) = desk.tell(who, &machine.id, Command::Resume).await {
+            tracing::warn!(machine = %machine.id, "it was not resumed: {}", refused.sentence());
+            told = Err(refused);
+        }
     }
     told
 }
