@@ -449,6 +449,10 @@ pub struct Live {
     /// the power stops this machine at once.
     #[serde(default)]
     pub stop_waits: bool,
+    /// It has been told something that may move it, and has not said since that it rests. Told at
+    /// once, whatever `mode` says, which may be older than that.
+    #[serde(default)]
+    pub busy: bool,
     /// Milliseconds since 1970 of the report this comes from.
     pub at_ms: u64,
     /// The program it is running, if any.
@@ -470,6 +474,11 @@ pub struct JogNow {
     /// It has come as far as it may.
     pub at_limit: bool,
 }
+
+/// What a printer may heat or measure, as [`Temperature::name`] has it. Each is a point of the
+/// machine, with `_target` and `_power` two more.
+pub const HEATERS: [&str; 9] =
+    ["hotend", "hotend1", "hotend2", "hotend3", "bed", "chamber", "probe", "board", "cooler"];
 
 /// One heater, or one thermometer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  open:   state folder (locked) -> journal -> store -> ledger -> machines -> desk -> doors
-//!  close:  doors -> machines (farewell) -> ledger -> store
+//!  close:  doors -> machines (farewell), guard -> its hand -> ledger -> store
 //! ```
 //!
 //! Every task stands in one set, and the end of any of them that nobody asked for closes the
@@ -67,6 +67,8 @@ pub struct House {
     pub web: std::net::SocketAddr,
     ledger: ledger::Handle,
     tasks: JoinSet<&'static str>,
+    /// They write down what the guard does, and end after it.
+    hands: JoinSet<&'static str>,
     machines: Vec<(String, JoinHandle<()>)>,
     book: JoinHandle<()>,
     /// Keeps the history of points.
@@ -75,6 +77,8 @@ pub struct House {
     doors_closing: CancellationToken,
     /// Ends the machines.
     machines_closing: CancellationToken,
+    /// Ends the hand of the rules.
+    guard_over: CancellationToken,
     /// The pretend devices behind `sim:` ports; switched off when they are dropped.
     _pretenders: Vec<Pretender>,
 }
@@ -149,9 +153,15 @@ impl House {
         let desk = Desk::with_rules(ledger.clone(), handles, files, points, alarms, rules.clone());
 
         let doors_closing = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-        let closing = [&doors_closing, &machines_closing];
-        let guard = rules::start(&rules, machines, &desk, &mut tasks, closing)?;
+        let guard_over = CancellationToken::new();
+        let (mut tasks, mut hands) = (JoinSet::new(), JoinSet::new());
+        let closing = rules::Closing {
+            doors: &doors_closing,
+            machines: &machines_closing,
+            guard_over: &guard_over,
+        };
+        let into = [&mut tasks, &mut hands];
+        let guard = rules::start(&rules, machines, &desk, into, closing)?;
         threads.push(("the rules".into(), guard));
         watch::keep_alarms(&mut tasks, &desk, &settings, &doors_closing);
         if let Some(door) = modbus {
@@ -176,18 +186,25 @@ impl House {
             web,
             ledger,
             tasks,
+            hands,
             machines: threads,
             book,
             keeper,
             doors_closing,
             machines_closing,
+            guard_over,
             _pretenders: pretenders,
         })
     }
 
     /// Waits until a task ends that should not, and names it.
     pub async fn broken(&mut self) -> String {
-        match self.tasks.join_next().await {
+        // The rules have one task at least: their hand.
+        let ended = tokio::select! {
+            ended = self.tasks.join_next() => ended,
+            ended = self.hands.join_next() => ended,
+        };
+        match ended {
             Some(Ok(name)) => format!("{name} ended"),
             Some(Err(error)) => format!("a task of the house has failed: {error}"),
             None => "the house has no tasks".into(),
@@ -213,6 +230,12 @@ impl House {
         }
         for (machine, _) in threads.iter().filter(|(_, thread)| !thread.is_finished()) {
             tracing::warn!(%machine, "the machine was late; closing without it");
+        }
+        self.guard_over.cancel();
+        let hands = async { while self.hands.join_next().await.is_some() {} };
+        if tokio::time::timeout_at(until, hands).await.is_err() {
+            tracing::warn!("the hand of the rules was late; what it had to write may be lost");
+            self.hands.shutdown().await;
         }
         let history = self.keeper.close();
         let last = tokio::time::timeout_at(until, self.ledger.write(Fact::HouseClosed)).await;

@@ -44,7 +44,7 @@ pub(crate) struct Workbench {
     /// Somebody who may do everything.
     pub(crate) ada: Person,
     _mill: Sim,
-    _tasks: JoinSet<&'static str>,
+    _tasks: [JoinSet<&'static str>; 2],
     closing: CancellationToken,
     _folder: TempDir,
 }
@@ -95,8 +95,9 @@ impl Workbench {
         let handles = machines.clone();
         let desk = Desk::with_rules(ledger, machines, files, points, alarms, rules.clone());
         let mut tasks = JoinSet::new();
-        let ends = [&closing, &closing];
-        rules::start(&rules, handles, &desk, &mut tasks, ends).unwrap();
+        let mut hands = JoinSet::new();
+        let ends = rules::Closing { doors: &closing, machines: &closing, guard_over: &closing };
+        rules::start(&rules, handles, &desk, [&mut tasks, &mut hands], ends).unwrap();
         tasks.spawn({
             let (keeper, closing) = (Keeper::new(&desk, settings.alarms.clone()), closing.clone());
             async move {
@@ -111,7 +112,7 @@ impl Workbench {
             settings,
             ada,
             _mill: mill,
-            _tasks: tasks,
+            _tasks: [tasks, hands],
             closing,
             _folder: folder,
         };

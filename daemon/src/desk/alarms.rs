@@ -89,8 +89,12 @@ impl Desk {
     /// Resets an alarm that latches, after it is over. An interlock is free again with it.
     pub async fn reset_alarm(&self, who: &Person, id: &str) -> Result<AlarmView, Refused> {
         let request = Request::ResetAlarm { alarm: id.to_owned() };
+        let rules = &self.inner.rules;
+        let trips = rules.trips(id);
         let reset = self.about_alarm(who, request, id, |_, standing| {
-            let why = match (standing.active, standing.unacknowledged) {
+            // The rule knows before the alarm does.
+            let active = standing.active || rules.tripped(id).is_some();
+            let why = match (active, standing.unacknowledged) {
                 (true, _) => "its condition is still there",
                 (_, true) => "it has not been acknowledged",
                 _ => return Ok(AlarmEvent::Reset { by: who.name.clone() }),
@@ -98,7 +102,10 @@ impl Desk {
             Err(Refused::Alarm { alarm: id.to_owned(), why: why.to_owned() })
         });
         let view = reset.await?;
-        self.inner.rules.reset(id);
+        if !rules.reset(id, trips) {
+            let why = "it has tripped again meanwhile".to_owned();
+            return Err(Refused::Alarm { alarm: id.to_owned(), why });
+        }
         Ok(view)
     }
 

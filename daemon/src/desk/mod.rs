@@ -148,21 +148,23 @@ impl Desk {
     /// Tells one machine something. Answers when the machine took it, which may be long before
     /// it has been carried out.
     pub async fn tell(&self, who: &Person, id: &str, command: Command) -> Result<(), Refused> {
-        self.tell_as(who, Asker::Person, id, command).await
+        self.tell_as(who, Asker::Person, id, command, None).await
     }
 
-    /// The same, by a person or a rule.
+    /// The same, by a person or a rule. `stops`: how many there had been when it was wished, if that
+    /// was before now.
     pub(crate) async fn tell_as(
         &self,
         who: &Person,
         asker: Asker,
         id: &str,
         command: Command,
+        stops: Option<u64>,
     ) -> Result<(), Refused> {
         let stop = command.as_stop();
         let request = Request::Tell { machine: id.to_owned(), command: command.clone() };
         let machine = self.machine_for(who, &request, id)?;
-        let stops = machine.stops();
+        let stops = stops.unwrap_or_else(|| machine.stops());
         if let Some(how) = stop {
             return self.stop_one(who, request, machine, how).await.0.map(drop);
         }

@@ -5,7 +5,7 @@ use headstock_config::ledger::Request;
 use headstock_config::people::Person;
 use headstock_config::point::{Point, Value};
 
-use super::{Desk, Refused, clipped};
+use super::{Desk, Refused};
 
 impl Desk {
     /// One point.
@@ -52,9 +52,7 @@ impl Desk {
             true => Ok(()),
             false => Err(Refused::ReadOnly(name.to_owned())),
         });
-        point.inspect_err(|refused| {
-            self.note_later(who, clipped(&request), Some(refused.to_string()));
-        })?;
+        point.inspect_err(|refused| self.note_refusal(who, &request, refused))?;
         Ok((machine, command))
     }
 }

@@ -29,6 +29,32 @@ impl Desk {
         Ok(self.inner.rules.judge(&Asker::Person, machine, &wish)?)
     }
 
+    /// Sets a tag on a follow rule's account. Rules that stand against it are asked first, and a
+    /// refusal is written down only where it is another than the `outcome` before.
+    pub(crate) async fn follow(
+        &self,
+        who: &Person,
+        asker: Asker,
+        output: Output,
+        stops: Option<u64>,
+        outcome: &mut Option<String>,
+    ) -> Result<(), Refused> {
+        let Output { machine, tag, value } = output;
+        let command = Command::Write { tag, value };
+        let wish = Wish::Command(&command);
+        if let Err(why) = self.inner.rules.judge(&asker, &machine, &wish) {
+            let refused = Refused::from(why);
+            let said = refused.to_string();
+            if outcome.replace(said.clone()).as_ref() != Some(&said) {
+                self.note_later(who, Request::Tell { machine, command }, Some(said));
+            }
+            return Err(refused);
+        }
+        let told = self.tell_as(who, asker, &machine, command, stops).await;
+        *outcome = told.as_ref().err().map(ToString::to_string);
+        told
+    }
+
     /// Sets a tag on an interlock's account: it does not wait for the book, like a stop.
     pub(crate) async fn protect(&self, by: &str, output: Output) -> Result<(), Refused> {
         let Output { machine, tag, value } = output;

@@ -24,11 +24,13 @@ async fn a_house_closes_in_time_although_its_disk_does_not_answer() {
         web: ([127, 0, 0, 1], 0).into(),
         ledger,
         tasks: JoinSet::new(),
+        hands: JoinSet::new(),
         machines: Vec::new(),
         book,
         keeper,
         doors_closing: CancellationToken::new(),
         machines_closing: CancellationToken::new(),
+        guard_over: CancellationToken::new(),
         _pretenders: Vec::new(),
     };
     disk.stall(true);

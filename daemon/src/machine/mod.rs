@@ -188,6 +188,14 @@ impl What {
         matches!(self, Self::Obey(Command::Reset | Command::JogCancel | Command::JogEnd))
     }
 
+    /// It may make something move.
+    fn acts(&self) -> bool {
+        match self {
+            Self::Obey(command) => command.acts(),
+            Self::Start(start) => !start.dry_run,
+        }
+    }
+
     /// As rules judge it.
     fn wish(&self) -> Wish<'_> {
         match self {
@@ -357,8 +365,9 @@ impl Handle {
     /// ends in a hold, any other stop behind it: there the hold is only on the way to a reset.
     pub async fn rest(&self, how: Stop) -> Mode {
         let rests = |live: &Live| match live.mode {
-            Mode::Held => how == Stop::Hold,
-            mode => !in_motion(mode) && mode != Mode::Connecting,
+            Mode::Offline => true,
+            Mode::Held => how == Stop::Hold && !live.busy,
+            mode => !in_motion(mode) && mode != Mode::Connecting && !live.busy,
         };
         let mut live = self.live.clone();
         live.wait_for(rests).await.map(|live| live.mode).unwrap_or_default()

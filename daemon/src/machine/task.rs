@@ -249,6 +249,11 @@ impl Task {
     }
 
     fn answer(&mut self, ask: Ask) {
+        if ask.what.acts() {
+            // Before it is judged: whoever stops the machine at this moment either sees that it is
+            // busy, or has been counted before and is seen below.
+            self.ends.live.send_modify(|live| live.busy = true);
+        }
         let permitted = ask.permitted(&self.declared);
         let Ask { what, by, stops, answer, .. } = ask;
         let now = Instant::now();
@@ -382,8 +387,8 @@ impl Task {
         let live = self.driver.live();
         // What rules go by is told at once.
         let told = |told: &Live| {
-            (told.mode, told.work_offset, told.spindle)
-                == (live.mode, live.work_offset, live.spindle)
+            (told.mode, told.busy, told.work_offset, told.spindle)
+                == (live.mode, live.busy, live.work_offset, live.spindle)
                 && (&told.pins, &told.accessory) == (&live.pins, &live.accessory)
         };
         let changed = !told(&self.ends.live.borrow());

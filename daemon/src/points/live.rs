@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use headstock_config::machine::{Live, Machine, Mode, Temperature};
+use headstock_config::machine::{HEATERS, Live, Machine, Mode, Temperature};
 use headstock_config::point::{Quality, Value};
 
 use super::{Declared, News, PointId, Points};
@@ -76,9 +76,6 @@ const LETTERS: &[Row] = &[
 
 /// What printers have beside that.
 const PRINTS: &[Row] = &[("layer", "", 0.0, |live| number(live.layer?[0].into()))];
-/// Their heaters and thermometers, by the names that are reported.
-const HEATERS: &[&str] =
-    &["hotend", "hotend1", "hotend2", "hotend3", "bed", "chamber", "probe", "board", "cooler"];
 
 fn number(value: f64) -> Option<Value> {
     Some(Value::Number(value))
@@ -281,6 +278,26 @@ mod tests {
         }
         bridge.tell(&Live::default(), None);
         assert_eq!(points.one("printer.hotend").unwrap().quality, Quality::Bad);
+    }
+
+    #[test]
+    fn rules_may_name_every_point_that_a_machine_has() {
+        for (driver, port) in [("grbl", "/dev/ttyUSB0"), ("marlin", "/dev/ttyUSB1")] {
+            let it = Machine { id: "it".into(), driver: driver.into(), ..Machine::default() };
+            for name in declared(&it).into_iter().map(|it| it.name) {
+                let rule = |test: &str| {
+                    format!(
+                        "[[machine]]\nid = \"it\"\ndriver = \"{driver}\"\nport = \"{port}\"\n\
+                         [[permissive]]\nname = \"a\"\nmachine = \"it\"\nwhat = \"start\"\n\
+                         needs = [{{ point = \"{name}\", {test} }}]\n"
+                    )
+                };
+                let may = ["above = 0", "equals = true", "equals = \"idle\""].map(|test| {
+                    headstock_config::load::parse(&rule(test), "t.toml", &[driver]).is_ok()
+                });
+                assert!(may.contains(&true), "{name} of {driver}");
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,10 @@ use headstock_config::machine::Machine;
 use headstock_config::point::Value;
 use headstock_config::rule::{Rules, same};
 use headstock_config::settings::Settings;
-use headstock_config::tag::{Role, Tag};
+use headstock_config::tag::{Kind, Role, Source, Tag};
+
+/// What a number loses on its way to a device and back, as a share of it.
+const ROUNDING: f64 = 1e-6;
 
 /// What rules look at and act on. Never changes while the house is open.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +27,8 @@ pub struct Declared {
     pub signals: BTreeMap<String, Role>,
     /// Values that calm a tag down, by point: its safe state, and what a stop writes.
     calm: BTreeMap<String, Vec<Value>>,
+    /// Half a step of what a device can hold, by point, where it holds whole numbers.
+    half_steps: BTreeMap<String, f64>,
 }
 
 impl Declared {
@@ -52,6 +57,11 @@ impl Declared {
             }
             _ => (),
         }
+        if let Source::Register(register) = &tag.source
+            && !matches!(register.kind, Kind::F32 | Kind::F64)
+        {
+            self.half_steps.insert(point.clone(), tag.scale.abs() / 2.0);
+        }
         let calm: Vec<Value> = [&tag.safe, &tag.stop].into_iter().flatten().cloned().collect();
         if !calm.is_empty() {
             self.calm.insert(point, calm);
@@ -63,6 +73,17 @@ impl Declared {
     pub fn calms(&self, point: &str, value: &Value) -> bool {
         let calm = self.calm.get(point).into_iter().flatten();
         calm.into_iter().any(|it| same(it, value) == Some(true))
+    }
+
+    /// Whether a tag is as it was written, as far as its device can hold that.
+    pub fn is_as_written(&self, point: &str, written: &Value, is: &Value) -> bool {
+        if same(written, is) == Some(true) {
+            return true;
+        }
+        let (Value::Number(written), Value::Number(is)) = (written, is) else { return false };
+        let half_step = self.half_steps.get(point).copied().unwrap_or_default();
+        let close = half_step.max(written.abs() * ROUNDING);
+        (written - is).abs() <= close * (1.0 + ROUNDING)
     }
 
     /// Every point that anything here looks at.

@@ -189,7 +189,7 @@ impl Engine {
             Does::Stop { .. } => STOP_AGAIN,
             Does::Write(_) => WRITE_AGAIN,
         };
-        let again = now.saturating_duration_since(lock.acted.unwrap_or(now)) >= pause;
+        let again = lock.acted.is_none_or(|at| pause <= now.saturating_duration_since(at));
         if !(first || again) {
             return;
         }
@@ -199,7 +199,7 @@ impl Engine {
                 let (by, machine, how) = (By::Interlock(rule), machine.clone(), *how);
                 deeds.push(Deed::Stop { by, machine, how });
             }
-            Does::Write(output) if first || !is_so(output, sight.read) => {
+            Does::Write(output) if first || !is_so(&self.declared, output, sight.read) => {
                 lock.acted = Some(now);
                 deeds.push(Deed::Write { by: By::Interlock(rule), output: output.clone() });
             }
@@ -219,16 +219,34 @@ impl Engine {
         }
     }
 
-    /// A person has set a tag: the optional follow rules of it stand back. Their names.
-    pub(super) fn set_aside(&mut self, point: &str) -> Vec<String> {
+    /// A stop was not sent, since the machine was at rest: it is, as soon as it moves.
+    pub(super) fn not_sent(&mut self, by: By) {
+        if let By::Interlock(rule) = by
+            && let Some(lock) = self.locks.get_mut(rule)
+        {
+            lock.acted = None;
+        }
+    }
+
+    /// A person has set a tag: the optional follow rules of it stand back. Which.
+    pub(super) fn set_aside(&mut self, point: &str) -> Vec<usize> {
         let mut aside = Vec::new();
-        for (rule, following) in self.declared.rules.follows.iter().zip(&mut self.follows) {
+        let rules = self.declared.rules.follows.iter().zip(&mut self.follows);
+        for (number, (rule, following)) in rules.enumerate() {
             if rule.optional && rule.point() == point {
                 following.set_aside();
-                aside.push(rule.name.clone());
+                aside.push(number);
             }
         }
         aside
+    }
+
+    /// What a follow rule wished to put on did not come through: it has no more to do until its
+    /// condition comes to hold anew.
+    pub(super) fn give_up(&mut self, rule: usize) {
+        if let Some(following) = self.follows.get_mut(rule) {
+            following.give_up();
+        }
     }
 
     /// Why each interlock is tripped, if it is.
@@ -270,8 +288,8 @@ pub(super) fn open(chain: &[String], read: &dyn Fn(&str) -> Reading) -> Option<(
     unknown
 }
 
-fn is_so(output: &Output, read: &dyn Fn(&str) -> Reading) -> bool {
-    let reading = read(&output.point());
-    let same = |it| headstock_config::rule::same(it, &output.value) == Some(true);
-    reading.believed().is_some_and(same)
+fn is_so(declared: &Declared, output: &Output, read: &dyn Fn(&str) -> Reading) -> bool {
+    let point = output.point();
+    let reading = read(&point);
+    reading.believed().is_some_and(|is| declared.is_as_written(&point, &output.value, is))
 }

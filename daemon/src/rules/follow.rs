@@ -8,7 +8,8 @@
 //!     |                                        |                                       |
 //!     +-----------------------> SPENT ---------+ gone      <---------------------------+
 //!                                 ^
-//!                                 +--- a person has set the tag of an optional rule
+//!                                 +--- a person has set the tag of an optional rule, or the machine
+//!                                      was stopped or kept from it before ON had reached it
 //! ```
 //!
 //! Pure. Invariant: it writes only after a change of its condition that it has seen; what it finds
@@ -100,6 +101,13 @@ impl Following {
         if self.phase != Phase::Unseen {
             // Where the condition does not hold, the next look makes this `Off`.
             (self.phase, self.turning) = (Phase::Spent, None);
+        }
+    }
+
+    /// Its tag was not put on.
+    pub(super) fn give_up(&mut self) {
+        if matches!(self.phase, Phase::On(_)) {
+            self.set_aside();
         }
     }
 

@@ -16,12 +16,12 @@ use std::time::Instant;
 
 use headstock_config::command::Stop;
 use headstock_config::machine::Mode;
-use headstock_config::rule::{Because, Does, Output, Reading};
+use headstock_config::rule::{Because, Does, Output, Reading, same};
 use headstock_config::tag::Role;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{By, Deed, Engine, Sight};
+use super::engine::{By, Deed, Engine, LOOK, Sight};
 use super::shared::{Note, Rules};
 use crate::machine;
 use crate::points::{Change, PointId, Step};
@@ -32,9 +32,21 @@ const PRIORITY: i32 = 39;
 /// What the guard wishes to be written, by rule; the latest counts.
 pub(super) struct Wishes {
     /// Of each follow rule.
-    pub(super) follows: Vec<watch::Sender<Option<Output>>>,
+    pub(super) follows: Vec<watch::Sender<Option<Wished>>>,
     /// Of each interlock.
     pub(super) interlocks: Vec<watch::Sender<Option<Output>>>,
+}
+
+/// What a follow rule wishes.
+#[derive(Clone)]
+pub(super) struct Wished {
+    pub(super) output: Output,
+    /// Its tag goes on; otherwise off.
+    pub(super) on: bool,
+    /// Stops of the machine when it was wished: it does not come after a later one.
+    pub(super) stops: u64,
+    /// When it was wished: no two wishes of a rule are of the same moment.
+    pub(super) at: Instant,
 }
 
 struct Guard {
@@ -46,6 +58,8 @@ struct Guard {
     names: BTreeMap<PointId, Arc<str>>,
     /// When the device said what is being looked at.
     seen: Instant,
+    /// When everything was last looked at.
+    looked: Instant,
 }
 
 /// Starts the guard. It ends when `closing` is cancelled.
@@ -62,8 +76,8 @@ pub(super) fn start(
         let engine = Engine::new(rules.declared().clone(), Instant::now());
         let names: BTreeMap<PointId, Arc<str>> =
             rules.ids().iter().map(|(name, id)| (*id, name.as_str().into())).collect();
-        let (readings, seen) = (BTreeMap::new(), Instant::now());
-        Guard { rules, machines, engine, wishes, readings, names, seen }.watch(&closing);
+        let (readings, seen, looked) = (BTreeMap::new(), Instant::now(), Instant::now());
+        Guard { rules, machines, engine, wishes, readings, names, seen, looked }.watch(&closing);
     })
 }
 
@@ -75,10 +89,11 @@ impl Guard {
             let patience = self.engine.deadline(now).saturating_duration_since(now);
             let changes = follower.recv_timeout(patience);
             self.stand_back();
-            if changes.is_empty() {
+            let idle = changes.is_empty();
+            self.look_at(changes);
+            // Points that change all the time must not hide one that has gone stale.
+            if idle || LOOK <= self.looked.elapsed() {
                 self.look_again();
-            } else {
-                self.look_at(changes);
             }
         }
     }
@@ -103,6 +118,7 @@ impl Guard {
 
     fn look_again(&mut self) {
         self.seen = Instant::now();
+        self.looked = self.seen;
         for (id, name) in &self.names {
             let latest = self.rules.points().now(*id);
             let reading = Reading { value: latest.value, quality: latest.quality };
@@ -114,13 +130,24 @@ impl Guard {
     fn look(&mut self) {
         let read = |point: &str| self.readings.get(point).cloned().unwrap_or_default();
         let moves = |machine: &str| {
-            let mode = self.machines.get(machine).map(|it| it.live().mode);
-            mode.is_some_and(|it| matches!(it, Mode::Running | Mode::Jogging | Mode::Homing))
+            let Some(live) = self.machines.get(machine).map(machine::Handle::live) else {
+                return false;
+            };
+            // A mode may be older than what the machine was told, or hide that it moves.
+            let hidden = live.busy && matches!(live.mode, Mode::Idle | Mode::Held);
+            hidden || matches!(live.mode, Mode::Running | Mode::Jogging | Mode::Homing)
         };
         let sight = Sight { read: &read, moves: &moves };
         let deeds = self.engine.look(Instant::now(), &sight);
         for deed in deeds {
-            self.act(deed);
+            let stop = match &deed {
+                Deed::Stop { by, .. } => Some(*by),
+                _ => None,
+            };
+            let sent = self.act(deed);
+            if let Some(by) = stop.filter(|_| !sent) {
+                self.engine.not_sent(by);
+            }
         }
         let mut status = self.rules.status();
         status.phases = self.engine.phases().collect();
@@ -128,7 +155,8 @@ impl Guard {
         status.chain_open = self.engine.chain_open();
     }
 
-    fn act(&self, deed: Deed) {
+    /// `false`: nothing was sent, since there was no need.
+    fn act(&self, deed: Deed) -> bool {
         let rules = &self.rules.declared().rules;
         match deed {
             Deed::Opened { because } => {
@@ -140,11 +168,13 @@ impl Guard {
             Deed::Closed => self.rules.note(Note::Closed),
             Deed::Tripped { rule, because } => {
                 let declared = &rules.interlocks[rule];
+                // Both at once: whoever resets an older trip must not take this one for it.
+                let mut memory = self.rules.memory();
                 if declared.latch {
-                    let latched = &mut self.rules.memory().latched;
-                    latched.insert(declared.name.clone(), because.clone());
+                    memory.latched.insert(declared.name.clone(), because.clone());
                 }
                 self.rules.status().trips[rule] += 1;
+                drop(memory);
                 let (rule, did) = (declared.name.clone(), did(&declared.does));
                 self.rules.note(Note::Tripped { rule, because, did });
             }
@@ -158,35 +188,44 @@ impl Guard {
                     By::Interlock(rule) => format!("interlock {}", rules.interlocks[rule].name),
                     By::Follow(rule) => format!("rule {}", rules.follows[rule].name),
                 };
-                self.stop(&machine, how, &by);
+                return self.stop(&machine, how, &by);
             }
             Deed::Write { by, output } => self.wish(by, output),
             Deed::Pressed { point, role } => self.pressed(point, role),
         }
+        true
     }
 
-    fn stop(&self, id: &str, how: Stop, by: &str) {
-        let Some(machine) = self.machines.get(id) else { return };
-        if how == Stop::Hold && rests(machine) {
-            // A hold would only keep it from the next job. Should it move within the next moments
-            // all the same, because of something that is in its controller already, it is stopped
-            // then.
-            return machine.overtake();
+    /// `false`: it rests, and a hold would only keep it from the next job.
+    fn stop(&self, id: &str, how: Stop, by: &str) -> bool {
+        let Some(machine) = self.machines.get(id) else { return true };
+        if how == Stop::Hold {
+            // Counted before it is looked at: what is taken at this moment either shows as busy or
+            // is overtaken (see `Task::answer`).
+            machine.overtake();
+            if rests(machine) {
+                return false;
+            }
         }
         // A machine whose task has ended cannot be stopped by us and does not move on our account.
         if let Ok(told) = machine.stop_now(how, by) {
             self.rules.note(Note::Stopped { seen: self.seen, machine: id.to_owned(), told });
         }
+        true
     }
 
     fn wish(&self, by: By, output: Output) {
-        let wishes = match by {
-            By::Follow(rule) => self.wishes.follows.get(rule),
-            By::Interlock(rule) => self.wishes.interlocks.get(rule),
-            By::Chain => None,
-        };
-        if let Some(wish) = wishes {
-            wish.send_replace(Some(output));
+        match by {
+            By::Follow(rule) => {
+                let stops = self.machines.get(&output.machine).map_or(0, machine::Handle::stops);
+                let on = same(&output.value, &self.rules.declared().rules.follows[rule].on);
+                let wished = Wished { on: on == Some(true), output, stops, at: Instant::now() };
+                self.wishes.follows[rule].send_replace(Some(wished));
+            }
+            By::Interlock(rule) => {
+                self.wishes.interlocks[rule].send_replace(Some(output));
+            }
+            By::Chain => (),
         }
     }
 
@@ -206,19 +245,28 @@ impl Guard {
     fn stand_back(&mut self) {
         for (point, by) in self.rules.take_set() {
             for rule in self.engine.set_aside(&point) {
+                // What it still wished for is not wished for any more.
+                self.wishes.follows[rule].send_replace(None);
+                let rule = self.rules.declared().rules.follows[rule].name.clone();
                 self.rules.note(Note::StoodBack { rule, by: by.clone() });
+            }
+        }
+        for (rule, at) in self.rules.take_given_up() {
+            let latest = self.wishes.follows[rule].borrow().as_ref().map(|it| it.at);
+            if latest == Some(at) {
+                self.engine.give_up(rule);
             }
         }
     }
 }
 
-/// Whether a machine has nothing that a hold could hold. A device on a bus may have values to be
-/// written whatever it seems to do.
+/// Whether a machine has nothing that a hold could hold: it says so, and was told nothing since. A
+/// device on a bus may have values to be written whatever it seems to do.
 fn rests(machine: &machine::Handle) -> bool {
-    let mode = machine.live().mode;
+    let live = machine.live();
     let at_rest =
-        matches!(mode, Mode::Idle | Mode::Held | Mode::Alarm | Mode::Sleeping | Mode::Offline);
-    at_rest && machine.declared.tags.is_empty()
+        matches!(live.mode, Mode::Idle | Mode::Held | Mode::Alarm | Mode::Sleeping | Mode::Offline);
+    at_rest && !live.busy && machine.declared.tags.is_empty()
 }
 
 /// What an interlock does, for people.

@@ -23,10 +23,12 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::guard::Wishes;
+use super::guard::{Wished, Wishes};
 use super::judge::Asker;
 use super::shared::{Note, Rules};
-use crate::desk::Desk;
+use crate::desk::{Desk, Refused};
+use crate::ledger::Health;
+use crate::machine;
 
 /// How often what could not be written down is tried again, and how often one rule is written down.
 const ROUND: Duration = Duration::from_millis(250);
@@ -39,28 +41,31 @@ const BURST: usize = 5;
 const WINDOW: Duration = Duration::from_secs(5);
 /// How long after a write that did not come through it is tried again.
 const RETRY: Duration = Duration::from_secs(2);
+/// … at first, and at last.
+const RETRY_MOST: Duration = Duration::from_secs(300);
 
 /// Puts the hand's tasks into the set of tasks; what the guard wishes with.
 pub(super) fn spawn(
     tasks: &mut JoinSet<&'static str>,
     rules: &Rules,
     desk: &Desk,
-    closing: &CancellationToken,
+    [closing, guard_over]: [&CancellationToken; 2],
 ) -> Wishes {
-    let book = Book::new(rules.clone(), desk.clone());
-    let until = closing.clone();
+    let mut book = Book::new(rules.clone(), desk.clone());
+    let until = guard_over.clone();
     tasks.spawn(async move {
         until.run_until_cancelled(book.keep()).await;
+        book.finish().await;
         "the hand of the rules"
     });
     let declared = &rules.declared().rules;
     let mut wishes = Wishes { follows: Vec::new(), interlocks: Vec::new() };
-    for rule in &declared.follows {
+    for (number, rule) in declared.follows.iter().enumerate() {
         let (wish, wished) = watch::channel(None);
         wishes.follows.push(wish);
         let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.clone());
         tasks.spawn(async move {
-            until.run_until_cancelled(follow(desk, name, wished)).await;
+            until.run_until_cancelled(follow(desk, (number, name), wished)).await;
             "a follow rule"
         });
     }
@@ -76,25 +81,40 @@ pub(super) fn spawn(
     wishes
 }
 
-/// Writes what a follow rule wishes, the latest of it, until it has come through.
-async fn follow(desk: Desk, rule: String, mut wished: watch::Receiver<Option<Output>>) {
+/// Writes what a follow rule wishes, the latest of it. ON is asked for once: what was stopped, or
+/// kept from it, is not put on later. OFF is asked for until it has come through.
+async fn follow(desk: Desk, rule: (usize, String), mut wished: watch::Receiver<Option<Wished>>) {
+    let (number, rule) = rule;
     let who = Person { name: format!("rule {rule}"), role: Role::Operator };
     let mut written: VecDeque<Instant> = VecDeque::new();
+    let mut outcome = None;
+    let mut pause = RETRY;
     while wished.changed().await.is_ok() {
         loop {
             if let Some(first) = written.front().filter(|_| BURST <= written.len()) {
                 sleep(WINDOW.saturating_sub(first.elapsed())).await;
                 written.pop_front();
             }
-            let Some(output) = wished.borrow_and_update().clone() else { break };
+            let Some(Wished { output, on, stops, at }) = wished.borrow_and_update().clone() else {
+                break;
+            };
             written.push_back(Instant::now());
-            let Output { machine, tag, value } = output;
-            let command = Command::Write { tag, value };
+            let stops = on.then_some(stops);
             let asker = Asker::Follow(rule.clone());
-            let Err(refused) = desk.tell_as(&who, asker, &machine, command).await else { break };
+            let Err(refused) = desk.follow(&who, asker, output, stops, &mut outcome).await else {
+                pause = RETRY;
+                break;
+            };
             tracing::warn!(%rule, "the tag was not set: {}", refused.sentence());
+            if on {
+                // One that may be on all the same is put off in its time.
+                if !matches!(refused, Refused::Machine(machine::Error::Unverified(_))) {
+                    desk.rules().give_up(number, at);
+                }
+                break;
+            }
             tokio::select! {
-                () = sleep(RETRY) => (),
+                () = sleep(pause) => pause = (pause * 2).min(RETRY_MOST),
                 changed = wished.changed() => {
                     if changed.is_err() {
                         return;
@@ -139,22 +159,38 @@ impl Book {
         Self { rules, desk, unwritten: VecDeque::new(), trips: BTreeMap::new() }
     }
 
-    async fn keep(mut self) {
+    /// Writes down what the guard has left behind: latches must survive the house.
+    async fn finish(&mut self) {
+        self.take_all();
+        self.late_trips(Duration::ZERO);
+        self.write();
+        while !self.unwritten.is_empty() && *self.desk.ledger().health().borrow() != Health::Failed
+        {
+            sleep(Duration::from_millis(10)).await;
+            self.write();
+        }
+    }
+
+    fn take_all(&mut self) {
+        let (notes, lost) = self.rules.take_notes();
+        if 0 < lost {
+            tracing::error!(lost, "notes of the guard were given up; its stops were sent");
+        }
+        for note in notes {
+            self.take(note);
+        }
+    }
+
+    async fn keep(&mut self) {
         let mut round = interval(ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let rules = self.rules.clone();
             tokio::select! {
                 () = rules.noted() => (),
-                _ = round.tick() => self.late_trips(),
+                _ = round.tick() => self.late_trips(AGAIN),
             }
-            let (notes, lost) = self.rules.take_notes();
-            if 0 < lost {
-                tracing::error!(lost, "notes of the guard were given up; its stops were sent");
-            }
-            for note in notes {
-                self.take(note);
-            }
+            self.take_all();
             self.write();
         }
     }
@@ -215,9 +251,9 @@ impl Book {
         self.push(Fact::Rule { rule, happened: RuleEvent::Tripped { because, did, times } });
     }
 
-    /// Trips that were only counted so far.
-    fn late_trips(&mut self) {
-        let late = |it: &Trip| 0 < it.untold && AGAIN <= it.written.elapsed();
+    /// Trips that were only counted so far, for at least so long.
+    fn late_trips(&mut self, since: Duration) {
+        let late = |it: &Trip| 0 < it.untold && since <= it.written.elapsed();
         let rules: Vec<String> =
             self.trips.iter().filter(|(_, it)| late(it)).map(|(rule, _)| rule.clone()).collect();
         for rule in rules {
@@ -260,10 +296,15 @@ async fn press(desk: &Desk, point: &str, role: tag::Role) {
     }
 }
 
-async fn resume(desk: &Desk, who: &Person) -> Result<(), crate::desk::Refused> {
+async fn resume(desk: &Desk, who: &Person) -> Result<(), Refused> {
     let held = desk.equipment().into_iter().filter(|it| it.state == Mode::Held);
+    let mut told = Ok(());
     for machine in held {
-        desk.tell(who, &machine.id, Command::Resume).await?;
+        // One that may not go on keeps none of the others.
+        if let Err(refused) = desk.tell(who, &machine.id, Command::Resume).await {
+            tracing::warn!(machine = %machine.id, "it was not resumed: {}", refused.sentence());
+            told = Err(refused);
+        }
     }
-    Ok(())
+    told
 }

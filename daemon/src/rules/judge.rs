@@ -227,10 +227,10 @@ pub fn judge(
             return Ok(());
         }
         pinned(declared, memory, point, value, read)?;
-        driven(declared, asker, point)?;
         if declared.calms(point, value) {
             return Ok(());
         }
+        driven(declared, asker, point)?;
     }
     if let Some((because, _)) = open(&declared.chain, read) {
         return Err(Interlocked::ChainOpen(because));

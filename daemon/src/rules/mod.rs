@@ -39,22 +39,31 @@ pub use self::shared::Rules;
 use crate::desk::Desk;
 use crate::machine;
 
-/// Starts the guard, its hand and the stack light. The hand and the light end with the doors, the
-/// guard with the machines: while those come to rest, it watches.
+/// When the parts of the rules end.
+pub struct Closing<'c> {
+    /// The stack light, with everything that serves people.
+    pub doors: &'c CancellationToken,
+    /// The guard, and what it writes: while machines come to rest, it watches.
+    pub machines: &'c CancellationToken,
+    /// The hand, when the guard has ended: what it did is written down to the last.
+    pub guard_over: &'c CancellationToken,
+}
+
+/// Starts the guard, its hand (into `hands`) and the stack light (into `tasks`).
 pub fn start(
     rules: &Rules,
     machines: BTreeMap<String, machine::Handle>,
     desk: &Desk,
-    tasks: &mut JoinSet<&'static str>,
-    [doors_closing, machines_closing]: [&CancellationToken; 2],
+    [tasks, hands]: [&mut JoinSet<&'static str>; 2],
+    closing: Closing<'_>,
 ) -> std::io::Result<JoinHandle<()>> {
-    let wishes = hand::spawn(tasks, rules, desk, doors_closing);
+    let wishes = hand::spawn(hands, rules, desk, [closing.machines, closing.guard_over]);
     if !rules.declared().signals.is_empty() {
-        let (rules, desk, until) = (rules.clone(), desk.clone(), doors_closing.clone());
+        let (rules, desk, until) = (rules.clone(), desk.clone(), closing.doors.clone());
         tasks.spawn(async move {
             until.run_until_cancelled(light::keep(rules, desk)).await;
             "the stack light"
         });
     }
-    guard::start(rules.clone(), machines, wishes, machines_closing.clone())
+    guard::start(rules.clone(), machines, wishes, closing.machines.clone())
 }

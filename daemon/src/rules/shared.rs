@@ -60,6 +60,8 @@ pub(super) struct Status {
     pub(super) chain_open: bool,
     /// Tags that people have set, and who: what follows them may have to stand back.
     set: Vec<(String, String)>,
+    /// Follow rules, by number, whose tag was not put on, and when that was wished.
+    given_up: BTreeMap<usize, Instant>,
 }
 
 #[derive(Default)]
@@ -177,9 +179,22 @@ impl Rules {
         if stops { self.chain_open() } else { None }
     }
 
-    /// A person has reset an interlock that latches.
-    pub fn reset(&self, rule: &str) {
-        locked(&self.inner.memory).latched.remove(rule);
+    /// How often an interlock has tripped since the house opened; 0 if there is none of this name.
+    pub fn trips(&self, rule: &str) -> u64 {
+        let mut names = self.inner.declared.rules.interlocks.iter();
+        let number = names.position(|it| it.name == rule);
+        number.and_then(|it| self.status().trips.get(it).copied()).unwrap_or_default()
+    }
+
+    /// A person has reset an interlock that latches, and knew of so many trips. `false`: it has
+    /// tripped again since, and stays as it is.
+    pub fn reset(&self, rule: &str, trips: u64) -> bool {
+        let mut memory = locked(&self.inner.memory);
+        let same = self.trips(rule) == trips;
+        if same {
+            memory.latched.remove(rule);
+        }
+        same
     }
 
     /// A person has looked at a machine after the chain was open.
@@ -208,6 +223,16 @@ impl Rules {
     /// Tags that people have set since this was last asked.
     pub(super) fn take_set(&self) -> Vec<(String, String)> {
         std::mem::take(&mut locked(&self.inner.status).set)
+    }
+
+    /// A follow rule's tag was not put on as wished at this moment, and will not be.
+    pub(super) fn give_up(&self, rule: usize, wished: Instant) {
+        locked(&self.inner.status).given_up.insert(rule, wished);
+    }
+
+    /// Follow rules that have been given up since this was last asked.
+    pub(super) fn take_given_up(&self) -> BTreeMap<usize, Instant> {
+        std::mem::take(&mut locked(&self.inner.status).given_up)
     }
 
     pub(super) fn status(&self) -> MutexGuard<'_, Status> {

@@ -61,6 +61,7 @@ name = "horn"
 area = "coil"
 address = 1
 write = true
+safe = false
 [[machine.tag]]
 name = "coolant"
 area = "coil"
@@ -329,8 +330,8 @@ fn a_person_may_set_the_tag_of_an_optional_rule_until_its_condition_comes_anew()
         &mut shop,
         &[(0.0, &[("mill.spindle", "8000")], &[]), (1.0, &[], &["dust: relays.dust = on"])],
     );
-    assert_eq!(shop.engine.set_aside("relays.dust"), ["dust"]);
-    assert_eq!(shop.engine.set_aside("relays.horn"), [""; 0]);
+    assert_eq!(shop.engine.set_aside("relays.dust"), [0]);
+    assert_eq!(shop.engine.set_aside("relays.horn"), [0; 0]);
     play(
         &mut shop,
         &[
@@ -341,6 +342,47 @@ fn a_person_may_set_the_tag_of_an_optional_rule_until_its_condition_comes_anew()
             (1.0, &[], &["dust: relays.dust = on"]),
         ],
     );
+}
+
+#[test]
+fn a_tag_that_could_not_be_put_on_is_left_alone_until_the_condition_comes_anew() {
+    let mut shop = Shop::quiet();
+    play(
+        &mut shop,
+        &[(0.0, &[("mill.spindle", "8000")], &[]), (1.0, &[], &["dust: relays.dust = on"])],
+    );
+    shop.engine.give_up(0);
+    play(
+        &mut shop,
+        &[
+            (60.0, &[], &[]),
+            (1.0, &[("mill.spindle", "0")], &[]),
+            (60.0, &[], &[]),
+            (0.0, &[("mill.spindle", "8000")], &[]),
+            (1.0, &[], &["dust: relays.dust = on"]),
+        ],
+    );
+}
+
+#[test]
+fn a_machine_that_was_not_sent_a_stop_is_stopped_as_soon_as_it_moves() {
+    let mut shop = Shop::quiet();
+    let tripped = "door-open tripped: `pins.door` is off";
+    let hold = "door-open: hold laser";
+    let opens = [("pins.door", "off")];
+    let horn = "horn: relays.horn = on";
+    play(&mut shop, &[(0.0, &opens, &[tripped, hold, horn])]);
+    shop.engine.not_sent(By::Interlock(0));
+    shop.moving.borrow_mut().push("laser");
+    play(&mut shop, &[(0.01, &[], &[hold]), (0.01, &[], &[]), (0.3, &[], &[hold])]);
+}
+
+#[test]
+fn what_a_device_can_hold_of_a_number_is_as_written() {
+    let declared = declared();
+    let same = |point, is| declared.is_as_written(point, &Value::Number(0.1), &Value::Number(is));
+    assert!(same("relays.level", 0.4) && !same("relays.level", 0.7), "it holds whole numbers");
+    assert!(same("mill.feed", 0.100_000_001) && !same("mill.feed", 0.101));
 }
 
 #[test]
@@ -497,6 +539,7 @@ fn a_tag_can_always_be_made_safe_and_lamps_always_be_switched() {
     );
     // A rule that is not optional owns its tag.
     assert_eq!(may(&[], "relays", write("horn", true)), Err("rule.driven"));
+    assert_eq!(may(&[], "relays", write("horn", false)), Ok(()), "it calms things down");
     assert_eq!(
         may(&[("pins.chain", "off")], "relays", write("dust", true)),
         Err("rule.stop_chain")

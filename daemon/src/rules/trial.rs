@@ -205,6 +205,41 @@ async fn a_mill_at_rest_is_not_held_by_a_door_but_refused_everything() {
     bench.jog().await.unwrap();
 }
 
+fn x(live: &Live) -> f64 {
+    live.machine_position.unwrap()[0]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mill_that_waits_for_a_person_and_is_jogged_meanwhile_is_held_as_well() {
+    let bench = shop().await;
+    let asks = "G21 G90 G94 G17 G54\nT1 M6\nG0 X1\nM30\n";
+    bench.desk.start_job(&bench.ada, bench.bring(asks).await).await.unwrap();
+    bench.mill_is(|live| live.asks.is_some() && live.said == "Idle" && !live.busy).await;
+    let by = [Some(50.0), None, None];
+    let jog = Command::Jog { by, feed: 300.0, absolute: false };
+    bench.desk.tell(&bench.ada, "mill", jog).await.unwrap();
+    bench.mill_is(|live| live.mode == Mode::Held && 0.0 < live.feed).await;
+    let began = x(&bench.desk.one_equipment("mill").unwrap().live);
+    bench.says("pins.door", OFF);
+    bench.mill_is(|live| live.mode == Mode::Held && live.feed == 0.0 && !live.busy).await;
+    let moved = x(&bench.desk.one_equipment("mill").unwrap().live) - began;
+    assert!(moved < 25.0, "{moved} mm of 50");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_no_report_has_shown_yet_is_held_by_a_door() {
+    let bench = shop().await;
+    let line = Command::Run { line: "G91 G1 X100 F300".into() };
+    let began = x(&bench.desk.one_equipment("mill").unwrap().live);
+    bench.desk.tell(&bench.ada, "mill", line).await.unwrap();
+    assert!(bench.desk.one_equipment("mill").unwrap().live.busy, "it may move");
+    bench.says("pins.door", OFF);
+    bench.mill_is(|live| live.mode == Mode::Held).await;
+    let moved = x(&bench.desk.one_equipment("mill").unwrap().live) - began;
+    // The idle mill is asked four times a second, and stopped again after 0.3 s: 1.5 mm.
+    assert!(moved < 1.4, "{moved} mm");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_moves_after_the_chain_was_open_until_somebody_says_that_it_is_clear() {
     let bench = shop().await;

@@ -95,6 +95,7 @@ impl Grbl {
         let Some(sent) = self.stream.answered(now) else {
             return self.not_asked_for(now, refused, out);
         };
+        self.stirred_by(&sent.what);
         match (sent.what, refused) {
             (What::Program(sent), None) => self.line_accepted(sent),
             (What::Program(sent), Some(number)) => {
@@ -129,6 +130,7 @@ impl Grbl {
         self.jog_saw(now, out);
         self.stop_saw(now, out);
         self.program_saw(now, out);
+        self.settle();
         self.look_for_missing_answer(now, out);
         self.sight.live.progress = self.progress.filter(|_| self.program.is_some());
     }
@@ -176,6 +178,7 @@ impl Grbl {
         self.overrides.clear();
         self.sight.forget_modes();
         self.homing = None;
+        self.stirred = self.stirred.min(1);
         self.dirty = false;
         self.silent = false;
         self.locked_silent = false;

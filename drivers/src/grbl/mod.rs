@@ -14,6 +14,7 @@
 //! (`crate::link`), where lines come from (`crate::gcode`), what a job is (the daemon).
 
 mod answers;
+mod busy;
 mod commands;
 pub mod dialect;
 mod errand;
@@ -111,6 +112,8 @@ pub struct Grbl {
     restart_expected: bool,
     /// Half a line may stand in its line buffer.
     dirty: bool,
+    /// Reports of rest that are needed before it counts as at rest: see `busy`.
+    stirred: u8,
     /// Reports in a row that showed rest with an answer missing.
     answer_missing: u8,
     /// The mode the house was told.
@@ -183,6 +186,7 @@ impl Grbl {
             silent: false,
             restart_expected: false,
             dirty: false,
+            stirred: 0,
             answer_missing: 0,
             shown: Mode::Offline,
             messages: answers::Messages::default(),
@@ -237,6 +241,9 @@ impl Driver for Grbl {
             Command::Zero { .. } | Command::Probe { .. } | Command::Run { .. } | Command::Reset
         );
         self.command(now, command, out)?;
+        if acts {
+            self.stir();
+        }
         if places {
             self.offsets_may_differ();
         }
@@ -248,6 +255,7 @@ impl Driver for Grbl {
     }
 
     fn begin(&mut self, now: Instant, program: Program, out: &mut Outbox) -> Result<(), Refusal> {
+        self.stir();
         self.begin_program(now, program, out)
     }
 

@@ -81,6 +81,7 @@ impl Grbl {
     pub(super) fn show_mode(&mut self, out: &mut Outbox) {
         let mode = self.mode();
         self.sight.live.mode = mode;
+        self.sight.live.busy = self.is_busy();
         self.sight.live.jog = self.jogs.shown();
         if mode != self.shown {
             self.shown = mode;

@@ -224,6 +224,25 @@ fn a_hold_is_sent_ahead_of_lines_that_wait_and_asks_at_once() {
 }
 
 #[test]
+fn it_is_busy_from_a_line_until_a_later_report_says_that_it_rests() {
+    let mut talk = Talk::connected();
+    let busy = |talk: &Talk| talk.grbl.live().busy;
+    talk.hear(QUIET);
+    assert!(!busy(&talk));
+    talk.grbl.obey(talk.now, Command::Run { line: "G0X300".into() }, &mut talk.out).unwrap();
+    assert!(busy(&talk));
+    talk.expect("G0X300");
+    talk.hear(QUIET);
+    assert!(busy(&talk), "that was before it was read");
+    talk.hear("ok");
+    assert!(busy(&talk), "no report since");
+    talk.hear("<Run|MPos:5.000,0.000,0.000|Bf:14,128|FS:1000,0>");
+    assert!(busy(&talk));
+    talk.hear(QUIET);
+    assert!(!busy(&talk));
+}
+
+#[test]
 fn a_stop_waits_for_rest_before_it_resets() {
     let mut talk = Talk::connected();
     talk.begin(false);

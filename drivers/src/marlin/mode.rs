@@ -53,10 +53,19 @@ impl Marlin {
         }
     }
 
+    /// Something moves or may, whatever the mode says: a print that is held may be moved by hand.
+    fn may_move(&self) -> bool {
+        let moves = |why: &Why| {
+            matches!(why, Why::Home | Why::Step | Why::Person(_) | Why::Rest(Rest::Hand))
+        };
+        self.open && self.halt.is_none() && self.is_out(moves)
+    }
+
     /// Tells the house if the mode is not what it was told last.
     pub(super) fn show_mode(&mut self, out: &mut Outbox) {
         let mode = self.mode();
         self.live.mode = mode;
+        self.live.busy = self.may_move();
         if mode != self.shown {
             self.shown = mode;
             out.events.push_back(Event::Mode { mode });

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use headstock_config::command::Stop;
 use headstock_config::event::{Alarm, Cause, Event};
+use headstock_config::machine::Mode;
 
 use super::Marlin;
 use super::errand::{Errand, Proof, Rest, Why};
@@ -86,11 +87,14 @@ impl Marlin {
 
     /// What was sent by hand is finished; nothing that moves follows it.
     fn hold_all(&mut self, now: Instant, out: &mut Outbox) {
+        let printing = self.program.is_some() && self.mode() == Mode::Running;
         self.errands.retain(|errand| !errand.moves_by_hand());
+        if !printing {
+            // What was sent by hand is finished; nothing follows it.
+            self.errands.retain(|errand| !matches!(errand.why, Why::Person(_)));
+        }
         if self.program.is_some() {
             self.hold_program(now, out);
-        } else {
-            self.errands.retain(|errand| !matches!(errand.why, Why::Person(_)));
         }
     }
 

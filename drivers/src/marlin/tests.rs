@@ -4,7 +4,7 @@ mod stops;
 
 use std::time::{Duration, Instant};
 
-use headstock_config::command::Command;
+use headstock_config::command::{Command, Stop};
 use headstock_config::event::{Cause, Event};
 use headstock_config::machine::{Mode, Printer};
 
@@ -270,6 +270,28 @@ fn a_firmware_that_counts_from_elsewhere_has_restarted_unheard() {
         (0..answers).for_each(|_| talk.hear("ok T:21.0 /0.0"));
     }
     assert_eq!(talk.lost(), Some(Cause::Mismatch));
+}
+
+#[test]
+fn a_held_print_that_is_told_something_by_hand_is_busy_and_a_hold_ends_what_waits() {
+    let mut talk = Talk::printing(&[]);
+    talk.sent();
+    talk.marlin.stop(talk.now, Stop::Hold, &mut talk.out);
+    talk.hear("ok");
+    assert_eq!(talk.sent(), ["M400"]);
+    talk.hear("ok");
+    assert_eq!((talk.marlin.live().mode, talk.marlin.live().busy), (Mode::Held, false));
+    talk.sent();
+    for line in ["M600", "M106 S255"] {
+        let run = Command::Run { line: line.into() };
+        talk.marlin.obey(talk.now, run, &mut talk.out).unwrap();
+    }
+    assert_eq!((talk.marlin.live().mode, talk.marlin.live().busy), (Mode::Held, true));
+    assert_eq!(talk.sent(), ["M600"]);
+    talk.marlin.stop(talk.now, Stop::Hold, &mut talk.out);
+    talk.hear("ok");
+    assert_eq!(talk.sent(), [""; 0], "the line that waited is given up");
+    assert_eq!((talk.marlin.live().mode, talk.marlin.live().busy), (Mode::Held, false));
 }
 
 #[test]

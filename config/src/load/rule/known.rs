@@ -1,11 +1,13 @@
 //! The names that a rule may use: machines, their points, and the tags that can be written.
 
+use std::borrow::Cow;
+
 use toml::de::DeValue;
 
 use crate::load::machine::Draft;
 use crate::load::nearest::nearest;
 use crate::load::value::{self, Read, Wrong};
-use crate::machine::Machine;
+use crate::machine::{HEATERS, Machine};
 use crate::tag::{Kind, PinMode, Role, Source, Tag};
 
 /// What a machine that is on no bus reports about itself: of any driver, and of the GRBL family.
@@ -33,6 +35,8 @@ const LETTERS: [(&str, Says); 5] = [
     ("flood", Says::Flag),
     ("mist", Says::Flag),
 ];
+/// What a printer reports beside that, and beside its heaters.
+const PRINTS: [(&str, Says); 1] = [("layer", Says::Number)];
 /// What the box reports about itself.
 const HOUSE: [(&str, Says); 7] = [
     ("disk_free", Says::Number),
@@ -130,7 +134,7 @@ impl<'k> Known<'k> {
         let names = self.machines.iter().flat_map(|machine| {
             let tags = machine.tags.iter().map(|tag| tag.name.as_str());
             let live = live(machine).map(|(name, _)| name);
-            tags.chain(live).map(|tag| format!("{}.{tag}", machine.id))
+            tags.map(Cow::Borrowed).chain(live).map(|tag| format!("{}.{tag}", machine.id))
         });
         let of_house = HOUSE.iter().map(|(name, _)| format!("house.{name}"));
         let names: Vec<String> = names.chain(of_house).collect();
@@ -156,10 +160,19 @@ pub(super) fn on_a_bus(machine: &Machine) -> bool {
 }
 
 /// What a machine reports about itself.
-fn live(machine: &Machine) -> impl Iterator<Item = (&'static str, Says)> {
+fn live(machine: &Machine) -> impl Iterator<Item = (Cow<'static, str>, Says)> {
     let moves = if on_a_bus(machine) { &[][..] } else { &MOVES[..] };
-    let letters = if machine.driver == "grbl" { &LETTERS[..] } else { &[][..] };
-    moves.iter().chain(letters).copied()
+    let (letters, heaters) = match machine.driver.as_str() {
+        "grbl" => (&LETTERS[..], &[][..]),
+        "marlin" => (&PRINTS[..], &HEATERS[..]),
+        _ => (&[][..], &[][..]),
+    };
+    let known = |&(name, says): &(&'static str, Says)| (Cow::Borrowed(name), says);
+    let heaters = heaters.iter().flat_map(|name| {
+        let names = ["", "_target", "_power"].map(|it| Cow::Owned(format!("{name}{it}")));
+        names.map(|it| (it, Says::Number))
+    });
+    moves.iter().chain(letters).map(known).chain(heaters)
 }
 
 fn says(tag: &Tag) -> Says {
