@@ -328,6 +328,11 @@ fn what_is_discovered_without_a_daemon_can_be_pasted_into_a_configuration() {
         let here = |it: &Value| it["where"] == port;
         findings.into_iter().find(here).unwrap_or_else(|| panic!("{found:#}"))
     };
+    // Where a configuration is named and cannot be read, nobody knows whose port is whose.
+    let words = format!("discover --ask --port {} --config shop.toml", port.display());
+    let output = headstock(&folder.path().join("nobody"), &words);
+    assert_eq!(code(&output), 2, "{}", err(&output));
+    fs::write(folder.path().join("shop.toml"), "").unwrap();
     let found = look(port.to_str().unwrap());
     assert_eq!(found["sure"], "certain", "{found:#}");
     let config = found["config"].as_str().unwrap();
