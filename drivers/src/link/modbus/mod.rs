@@ -312,7 +312,7 @@ impl Wire {
             if late.is_some() {
                 self.owing.waited(request.unit);
             }
-            let until = limits.first + slowest;
+            let until = limits.first + 2 * slowest;
             self.owing.asked(Instant::now(), request.unit, &request.pdu, until);
             self.sent = true;
         }

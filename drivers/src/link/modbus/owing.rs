@@ -9,7 +9,7 @@
 //!
 //! ```text
 //!  given up -> [ owing ] --same function asks next--> [ probe ] --answer or exception--> clear
-//!                 |                                      | silence: not known to answer probes
+//!                 |                                      | silence, three times: it answers no probes
 //!                 | another function answered            v
 //!                 +--> clear               wait, then ask without proof
 //! ```
@@ -24,6 +24,9 @@ use crate::modbus::pdu::Ask;
 
 /// An answer that is later than this does not come any more, from whatever device.
 const LONG: Duration = Duration::from_secs(5);
+/// A device is believed to keep silent about probes when it has done so that often in a row: one
+/// that was merely not heard must not be misread for ever after.
+const PROBES: u8 = 3;
 /// As many different requests are remembered; more, and anything may come.
 const ASKS_MAX: usize = 16;
 
@@ -54,8 +57,8 @@ struct Unit {
     sent: Option<Instant>,
     /// Whether it answers probes; `None`: not known.
     answers: Option<bool>,
-    /// The last probe was met with silence.
-    in_vain: bool,
+    /// Probes in a row that were met with silence.
+    in_vain: u8,
 }
 
 impl Unit {
@@ -69,7 +72,7 @@ impl Unit {
     fn clear(&mut self) {
         self.asks.clear();
         self.until = None;
-        self.in_vain = false;
+        self.in_vain = 0;
     }
 }
 
@@ -84,7 +87,7 @@ impl Owing {
             _ if long_ago => Before::Nothing,
             // Waiting would prove nothing that the probe does not prove.
             Some(true) => Before::Probe(now),
-            None if probes && !unit.in_vain => Before::Probe(unit.until.unwrap_or(now)),
+            None if probes && unit.in_vain < PROBES => Before::Probe(unit.until.unwrap_or(now)),
             _ => unit.until.map_or(Before::Nothing, Before::Wait),
         }
     }
@@ -102,8 +105,8 @@ impl Owing {
     /// in vain, one answer may still come.
     pub(super) fn answered(&mut self, number: u8, ask: &Ask) {
         let Some(unit) = self.units.get_mut(&number) else { return };
-        if unit.in_vain && unit.answers.is_none() {
-            // It is there, and has kept silent about the probe.
+        if PROBES <= unit.in_vain && unit.answers.is_none() {
+            // It is there, and has kept silent about the probes.
             unit.answers = Some(false);
         }
         let again = 1 < unit.asks.iter().filter(|it| *it == ask).count();
@@ -124,7 +127,8 @@ impl Owing {
 
     /// A probe was met with silence.
     pub(super) fn in_vain(&mut self, number: u8) {
-        self.units.entry(number).or_default().in_vain = true;
+        let unit = self.units.entry(number).or_default();
+        unit.in_vain = unit.in_vain.saturating_add(1);
     }
 
     /// It was waited for.
@@ -138,7 +142,7 @@ impl Owing {
     /// It was not answered, without a probe before it: the next time it is probed again.
     pub(super) fn silent(&mut self, number: u8) {
         if let Some(unit) = self.units.get_mut(&number) {
-            unit.in_vain = false;
+            unit.in_vain = 0;
         }
     }
 }
@@ -209,8 +213,10 @@ mod tests {
     fn a_device_that_keeps_silent_about_probes_is_waited_for() {
         let mut stage = Stage::new();
         stage.ask(&read(1));
-        assert_eq!(stage.before(&read(2)), Before::Probe(stage.guard()));
-        stage.owing.in_vain(1);
+        for _ in 0..PROBES {
+            assert_eq!(stage.before(&read(2)), Before::Probe(stage.guard()), "once may be chance");
+            stage.owing.in_vain(1);
+        }
         assert_eq!(stage.before(&read(2)), Before::Wait(stage.guard()));
         stage.owing.waited(1);
         stage.ask(&read(2));
@@ -223,7 +229,7 @@ mod tests {
     fn a_device_that_was_away_is_probed_again() {
         let mut stage = Stage::new();
         stage.ask(&read(1));
-        stage.owing.in_vain(1);
+        (0..PROBES).for_each(|_| stage.owing.in_vain(1));
         stage.owing.waited(1);
         stage.ask(&read(2));
         stage.owing.silent(1);
