@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use headstock_config::explain::Explain;
 use headstock_config::load::{self, Problem};
-use headstock_config::machine::Machine;
+use headstock_config::machine::{Machine, Port};
 use headstock_config::places::{NoPlace, Places, Surroundings};
 use headstock_config::profile::{self, Card, PROFILES, Profile};
 use headstock_config::settings::Settings;
@@ -142,13 +142,19 @@ fn told(checked: &Checked) -> String {
     )
 }
 
+/// Whether it is reached over a serial line, which has a speed.
+fn on_a_line(machine: &Machine) -> bool {
+    !matches!(machine.driver.as_str(), "modbus-tcp" | "gpio" | "i2c")
+        && !matches!(machine.port, Port::Tcp(..))
+}
+
 fn row(machine: &Machine) -> [String; 5] {
     [
         machine.id.clone(),
         machine.name.clone(),
         machine.driver.clone(),
         machine.port.to_string(),
-        machine.baud.to_string(),
+        if on_a_line(machine) { machine.baud.to_string() } else { String::new() },
     ]
 }
 
