@@ -120,16 +120,17 @@ impl<D: Device> Shared<D> {
 
 /// Our end of the cable.
 #[derive(Debug)]
-struct Plug {
-    master: File,
+pub(crate) struct Plug {
+    pub(crate) master: File,
     /// Kept open so that the master can be read while no host is there.
     _slave: File,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     link: Option<PathBuf>,
 }
 
 impl Plug {
-    fn new(link: Option<&Path>) -> io::Result<Self> {
+    /// A new terminal, behind this link if one is given; a link that is there is replaced.
+    pub(crate) fn new(link: Option<&Path>) -> io::Result<Self> {
         let (master, path) = os::open_pty()?;
         let slave = os::open_terminal(&path)?;
         if let Some(link) = link {

@@ -1,11 +1,9 @@
 //! The thread of a pretend serial bus: the pty, the clock, and bytes that take their time.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -15,6 +13,7 @@ use headstock_config::tag::Framing;
 use super::device::{Devices, Said};
 use super::wake::Heard;
 use super::{Options, locked};
+use crate::link::far_end::Plug;
 use crate::link::os;
 use crate::modbus::frame::{self, End};
 
@@ -26,40 +25,6 @@ const PIECE: Duration = Duration::from_millis(1);
 const FORGET: Duration = Duration::from_millis(20);
 /// More bytes on their way than these, and the newest are lost.
 const UNSENT_MAX: usize = 8_192;
-
-/// Our end of the cable.
-#[derive(Debug)]
-struct Plug {
-    master: File,
-    /// Kept open so that the master can be read while no host is there.
-    _slave: File,
-    path: PathBuf,
-    link: Option<PathBuf>,
-}
-
-impl Plug {
-    fn new(link: Option<&Path>) -> io::Result<Self> {
-        let (master, path) = os::open_pty()?;
-        let slave = os::open_terminal(&path)?;
-        if let Some(link) = link {
-            if fs::symlink_metadata(link).is_ok_and(|it| it.file_type().is_symlink()) {
-                fs::remove_file(link)?;
-            }
-            symlink(&path, link)?;
-        }
-        Ok(Self { master: os::adopt(master), _slave: slave, path, link: link.map(Into::into) })
-    }
-}
-
-impl Drop for Plug {
-    fn drop(&mut self) {
-        let Some(link) = &self.link else { return };
-        if fs::read_link(link).is_ok_and(|target| target == self.path) {
-            // If it stays, it leads nowhere, which is what an unplugged device looks like.
-            fs::remove_file(link).ok();
-        }
-    }
-}
 
 /// Begins the thread; says where the bus is plugged in.
 pub(super) fn start(
