@@ -18,6 +18,7 @@ use headstock_config::machine::Mode;
 use headstock_config::people::{Person, Role};
 use headstock_config::rule::{Because, ChainEvent, Output, RuleEvent};
 use headstock_config::tag;
+use headstock_drivers::Refusal;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -81,8 +82,8 @@ pub(super) fn spawn(
     wishes
 }
 
-/// Writes what a follow rule wishes, the latest of it. ON is asked for once: what was stopped, or
-/// kept from it, is not put on later. OFF is asked for until it has come through.
+/// Writes what a follow rule wishes, the latest of it, until it has come through. ON is given up
+/// when somebody or something stands against it: what was stopped is not put on later.
 async fn follow(desk: Desk, rule: (usize, String), mut wished: watch::Receiver<Option<Wished>>) {
     let (number, rule) = rule;
     let who = Person { name: format!("rule {rule}"), role: Role::Operator };
@@ -106,12 +107,14 @@ async fn follow(desk: Desk, rule: (usize, String), mut wished: watch::Receiver<O
                 break;
             };
             tracing::warn!(%rule, "the tag was not set: {}", refused.sentence());
-            if on {
+            match on.then(|| After::of(&refused)) {
                 // One that may be on all the same is put off in its time.
-                if !matches!(refused, Refused::Machine(machine::Error::Unverified(_))) {
+                Some(After::PerhapsOn) => break,
+                Some(After::Over) => {
                     desk.rules().give_up(number, at);
+                    break;
                 }
-                break;
+                Some(After::Again) | None => (),
             }
             tokio::select! {
                 () = sleep(pause) => pause = (pause * 2).min(RETRY_MOST),
@@ -121,6 +124,29 @@ async fn follow(desk: Desk, rule: (usize, String), mut wished: watch::Receiver<O
                     }
                 }
             }
+        }
+    }
+}
+
+/// What becomes of a wish for ON that was refused.
+enum After {
+    /// It is given up.
+    Over,
+    /// The value was sent.
+    PerhapsOn,
+    /// Nobody was there to hear it: it stands for as long as the rule's condition does.
+    Again,
+}
+
+impl After {
+    fn of(refused: &Refused) -> Self {
+        use machine::Error::{Busy, Deaf, NotSent, Refused as Declined, Unverified};
+        match refused {
+            Refused::Machine(Unverified(_)) => Self::PerhapsOn,
+            Refused::Machine(NotSent(_) | Busy | Deaf | Declined(Refusal::NotOnline)) => {
+                Self::Again
+            }
+            _ => Self::Over,
         }
     }
 }
