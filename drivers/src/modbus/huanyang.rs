@@ -297,7 +297,7 @@ fn told(tag: &Tag, register: &Register, word: u16) -> value::Said {
         // Only "running" can be told; see the head of this file.
         let running = u16::from(word != 0) << RUNNING;
         return match register.kind {
-            Kind::Bit if register.bit == RUNNING => value::read_bit(running != 0),
+            Kind::Bit if register.bit == RUNNING => value::read_bit(tag, running != 0),
             _ => value::Said {
                 value: None,
                 quality: Quality::Bad,

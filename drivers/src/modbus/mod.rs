@@ -303,7 +303,7 @@ fn writing(register: &Register, raw: Raw) -> Ask {
 fn told(tag: &Tag, area: Area, answer: &Answer, at: std::ops::Range<usize>) -> Said {
     let said = match (area, answer) {
         (Area::Coil | Area::Discrete, Answer::Bits(bits)) => {
-            bits.get(at.start).map(|on| value::read_bit(*on))
+            bits.get(at.start).map(|on| value::read_bit(tag, *on))
         }
         (Area::Holding | Area::Input, Answer::Words(words)) => words
             .get(at)
