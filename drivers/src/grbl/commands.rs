@@ -46,7 +46,7 @@ impl Grbl {
                 self.jog_hold(now, HoldWish { toward, feed, lease_ms }, out)?;
             }
             Command::Override { which, percent } => self.overrides.want(which, percent)?,
-            Command::Jog { by, feed, absolute } => self.jog(jog::line(by, feed, absolute)?)?,
+            Command::Jog { by, feed, absolute } => self.jog(by, feed, absolute)?,
             command => self.line_command(command)?,
         }
         Ok(())

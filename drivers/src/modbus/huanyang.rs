@@ -234,6 +234,7 @@ impl Drive {
     fn write(&self, tag: usize, value: &Value) -> Result<Write<Request>, Refusal> {
         let tag = self.machine.tags.get(tag).ok_or(Refusal::Unsupported("write this"))?;
         let register = register(tag).ok_or(Refusal::Unsupported("write this"))?;
+        value::meant(tag, register, value)?;
         let (raw, expected) = value::write(tag, register, value)?;
         let Raw::Words(words) = raw else { return Err(Refusal::Unsupported("write a bit")) };
         let [word] = words[..] else { return Err(Refusal::Unsupported("write more than a word")) };

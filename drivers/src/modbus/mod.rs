@@ -185,6 +185,7 @@ impl Dialect for Modbus {
         if !matches!(register.area, Area::Coil | Area::Holding) {
             return Err(Refusal::Unsupported("write this: it can only be read"));
         }
+        value::meant(tag, register, value)?;
         let (raw, expected) = value::write(tag, register, value)?;
         let unit = device.machine.bus.unit;
         let start = u32::from(register.address);

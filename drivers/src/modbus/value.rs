@@ -99,6 +99,26 @@ pub fn write(tag: &Tag, register: &Register, value: &Value) -> Result<(Raw, Valu
     }
 }
 
+/// Whether this is what somebody may set, and not what it would be rounded to: of a number that
+/// counts by ones or more there is no half (a command of 1.5 is no command), and on or off is no
+/// quantity.
+pub fn meant(tag: &Tag, register: &Register, value: &Value) -> Result<(), Refusal> {
+    let whole = matches!(register.kind, Kind::U16 | Kind::I16 | Kind::U32 | Kind::I32);
+    let plain = tag.scale == 1.0 && tag.offset == 0.0;
+    match value {
+        Value::Flag(_) if register.kind != Kind::Bit && !(whole && plain) => {
+            Err(refuse("a number is wanted"))
+        }
+        Value::Number(number) if whole && 1.0 <= tag.scale.abs() => {
+            let steps = (number - tag.offset) / tag.scale;
+            let exact = (steps - steps.round()).abs() <= 1e-9 * steps.abs().max(1.0);
+            let why = || format!("it counts in steps of {}", tag.scale.abs());
+            if exact || !steps.is_finite() { Ok(()) } else { Err(Refusal::BadCommand(why())) }
+        }
+        _ => Ok(()),
+    }
+}
+
 fn refuse(why: &str) -> Refusal {
     Refusal::BadCommand(why.to_owned())
 }
@@ -283,6 +303,20 @@ mod tests {
         let bit = register(Kind::Bit, Order::Abcd);
         assert_eq!(write(&plain, &bit, &Value::Number(1.0)).unwrap().0, Raw::Bit(true));
         assert!(write(&plain, &bit, &Value::Number(2.0)).is_err());
+    }
+
+    #[test]
+    fn half_a_command_is_no_command() {
+        let word = register(Kind::U16, Order::Abcd);
+        let (plain, hundredths) = (Tag::default(), Tag { scale: 0.01, ..Tag::default() });
+        assert!(meant(&plain, &word, &Value::Number(1.5)).is_err());
+        assert!(meant(&plain, &word, &Value::Number(18.0)).is_ok());
+        assert!(meant(&plain, &word, &Value::Flag(true)).is_ok());
+        assert!(meant(&hundredths, &word, &Value::Number(123.456)).is_ok());
+        assert!(meant(&hundredths, &word, &Value::Flag(true)).is_err());
+        let fives = Tag { scale: 5.0, ..Tag::default() };
+        assert!(meant(&fives, &word, &Value::Number(15.0)).is_ok());
+        assert!(meant(&fives, &word, &Value::Number(16.0)).is_err());
     }
 
     #[test]
