@@ -185,7 +185,8 @@ impl PinCarrier {
         open.drive(line, share)?;
         open.pulse(line, until);
         board.driven(line, share);
-        Ok(Vec::new())
+        // A pulse may be over before anybody looks: that it has begun is told with it.
+        Ok(until.map(|_| (place, Seen::good(share))).into_iter().collect())
     }
 
     /// Does what is due; what is to be told of it.
