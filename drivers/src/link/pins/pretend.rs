@@ -36,7 +36,12 @@ impl Socket {
         ear.set_nonblocking(true)?;
         let hears = tokio::net::UnixStream::from_std(ear)?;
         let hears = tokio::io::BufReader::new(hears).lines();
-        Ok(Self { asks: Arc::new(Mutex::new(Visit::begin(path)?)), hears, names: Vec::new(), bare: Vec::new() })
+        Ok(Self {
+            asks: Arc::new(Mutex::new(Visit::begin(path)?)),
+            hears,
+            names: Vec::new(),
+            bare: Vec::new(),
+        })
     }
 }
 
