@@ -6,6 +6,7 @@ mod house {
     mod hands;
     mod jobs;
     mod pins;
+    mod power;
     mod printer;
     mod restart;
     mod rules;

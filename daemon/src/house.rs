@@ -16,6 +16,7 @@ pub mod fit;
 mod heart;
 mod plug;
 mod service;
+mod supply;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -148,6 +149,7 @@ impl House {
         for handle in handles.values_mut() {
             *handle = handle.clone().ruled_by(rules.clone());
         }
+        supply::wire(&mut handles);
         let alarms = alarms::definition::of(&settings);
         let machines = handles.clone();
         let desk = Desk::with_rules(ledger.clone(), handles, files, points, alarms, rules.clone());
@@ -160,6 +162,7 @@ impl House {
             machines: &machines_closing,
             guard_over: &guard_over,
         };
+        supply::spawn(&mut tasks, &machines, desk.points(), &doors_closing);
         let into = [&mut tasks, &mut hands];
         let guard = rules::start(&rules, machines, &desk, into, closing)?;
         threads.push(("the rules".into(), guard));

@@ -10,6 +10,9 @@
 //! | plc     | hold value written and read back | stop value written and read back            |
 //! | sensor  | nothing                          | nothing                                     |
 //!
+//! An abort is a stop that does not wait for rest, and cuts the power of any of them that has a relay
+//! for that; it is the only stop at once for a printer that has to wait.
+//!
 //! Pure, and a table. Whether a machine *has* come to rest is never said here: only its own report
 //! says so.
 
@@ -79,7 +82,7 @@ pub fn does(machine: &Machine, controller: Option<&Controller>, after: &Live, ho
     let words = match Class::of(machine) {
         Class::Mill => mill(machine, how),
         Class::Laser => laser(machine, controller, how),
-        Class::Printer => printer(controller, how),
+        Class::Printer => printer(controller, how, machine.power.is_some()),
         Class::Drive if how == Stop::Hold => hold_on_a_bus(&machine.tags),
         Class::Drive => "run bit off; at rest when the drive says so",
         Class::Output if how == Stop::Hold => hold_on_a_bus(&machine.tags),
@@ -88,9 +91,18 @@ pub fn does(machine: &Machine, controller: Option<&Controller>, after: &Live, ho
         Class::Plc => "stop values written and read back",
         Class::Sensor => "nothing here can be stopped",
     };
+    let mut words = words.to_owned();
+    if let Some(power) = &machine.power {
+        let relay = power.point();
+        words += &match how {
+            Stop::Abort => format!("; its power is switched off ({relay})"),
+            Stop::Stop if waits(machine, controller) => format!("; abort cuts its power ({relay})"),
+            Stop::Stop | Stop::Hold => String::new(),
+        };
+    }
     match &after.position_doubt {
         Some(doubt) => format!("{words}; position is not sure: {doubt}"),
-        None => words.to_owned(),
+        None => words,
     }
 }
 
@@ -117,14 +129,20 @@ fn laser(machine: &Machine, controller: Option<&Controller>, how: Stop) -> &'sta
     }
 }
 
-fn printer(controller: Option<&Controller>, how: Stop) -> &'static str {
+fn printer(controller: Option<&Controller>, how: Stop, relay: bool) -> &'static str {
     match (how, hears_at_once(controller)) {
         (Stop::Hold, _) => "no new moves; heaters stay on",
         (_, true) => "heaters and motors off at once; position lost",
+        (_, false) if relay => "software stop waits for the moves it has: no emergency parser",
         (_, false) => {
             "software stop waits for the moves it has: no emergency parser; use its power switch"
         }
     }
+}
+
+/// Whether a software stop of this machine waits for the moves that it has.
+fn waits(machine: &Machine, controller: Option<&Controller>) -> bool {
+    Class::of(machine) == Class::Printer && !hears_at_once(controller)
 }
 
 /// Whether the firmware acts on an emergency command while it is busy with others.
@@ -142,6 +160,7 @@ fn hold_on_a_bus(tags: &[Tag]) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use headstock_config::machine::Power;
     use headstock_config::point::Value;
 
     use super::*;
@@ -166,6 +185,23 @@ mod tests {
         let fast = Some(Controller { options, ..Controller::default() });
         assert!(told("marlin", false, fast, Stop::Stop).starts_with("heaters and motors off"));
         assert!(told("marlin", false, None, Stop::Abort).contains("use its power switch"));
+    }
+
+    #[test]
+    fn an_abort_of_a_machine_with_a_relay_cuts_its_power() {
+        let power = Power { machine: "relays".into(), tag: "it".into(), ..Power::default() };
+        let told = |driver: &str, how| {
+            let power = Some(power.clone());
+            let machine = Machine { driver: driver.into(), power, ..Machine::default() };
+            does(&machine, None, &Live::default(), how)
+        };
+        for driver in ["grbl", "marlin", "modbus-tcp"] {
+            assert!(told(driver, Stop::Abort).ends_with("its power is switched off (relays.it)"));
+        }
+        let stop = told("marlin", Stop::Stop);
+        assert!(stop.starts_with("software stop waits"), "{stop}");
+        assert!(stop.ends_with("abort cuts its power (relays.it)"), "{stop}");
+        assert!(!told("grbl", Stop::Stop).contains("power"));
     }
 
     #[test]

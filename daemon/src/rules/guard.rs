@@ -207,10 +207,8 @@ impl Guard {
                 return false;
             }
         }
-        // A machine whose task has ended cannot be stopped by us and does not move on our account.
-        if let Ok(told) = machine.stop_now(how, by) {
-            self.rules.note(Note::Stopped { seen: self.seen, machine: id.to_owned(), told });
-        }
+        let told = machine.stop_now(how, by);
+        self.rules.note(Note::Stopped { seen: self.seen, machine: id.to_owned(), told });
         true
     }
 

@@ -241,14 +241,16 @@ impl Book {
             Note::StoodBack { rule, by } => {
                 self.push(Fact::Rule { rule, happened: RuleEvent::SetAside { by } });
             }
-            Note::Stopped { seen, machine, told } => {
+            Note::Stopped { seen, machine, mut told } => {
                 let rules = self.rules.clone();
+                if let Some(switching) = told.power.take() {
+                    tokio::spawn(power_cut(machine.clone(), switching));
+                }
                 tokio::spawn(async move {
-                    match told.await {
-                        Ok(Ok(sent)) => rules.times().note(sent.saturating_duration_since(seen)),
+                    match told.sent().await {
+                        Ok(sent) => rules.times().note(sent.saturating_duration_since(seen)),
                         // One that is out of reach is stopped when it moves again within sight.
-                        Ok(Err(error)) => tracing::warn!(%machine, %error, "it was not stopped"),
-                        Err(_) => tracing::warn!(%machine, "it is being shut down"),
+                        Err(error) => tracing::warn!(%machine, %error, "it was not stopped"),
                     }
                 });
             }
@@ -305,6 +307,15 @@ impl Book {
                 return;
             }
         }
+    }
+}
+
+/// What an interlock's abort does to a machine's power. The board's own task writes down what is not
+/// confirmed.
+async fn power_cut(machine: String, switching: machine::Switching) {
+    match switching.cut().await {
+        Ok(_) => tracing::warn!(%machine, "its power is off"),
+        Err(error) => tracing::error!(%machine, %error, "that its power is off is not confirmed"),
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Instant;
 use headstock_config::command::Command;
 use headstock_config::ledger::State;
 use headstock_config::rule::{Because, Does, Reading};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use super::declared::Declared;
 use super::engine::open;
@@ -94,7 +94,7 @@ pub(super) enum Note {
     Stopped {
         seen: Instant,
         machine: String,
-        told: oneshot::Receiver<machine::Sent>,
+        told: machine::Told,
     },
     Pressed {
         point: String,

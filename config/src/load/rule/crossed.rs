@@ -25,6 +25,7 @@ pub(super) fn check(all: &All<'_>, known: &Known<'_>, findings: &mut Findings) {
     names(all, findings);
     suppressions(all, known, findings);
     outputs(all, findings);
+    powers(all, known, findings);
     circles(all, findings);
     contradictions(all, findings);
 }
@@ -154,6 +155,27 @@ fn outputs(all: &All<'_>, findings: &mut Findings) {
             let message = format!("`{}` is set to {value} by rule `{name}`", output.point());
             let code = "config.rule.contradiction";
             say(table, "value", code, &message, "one value for all interlocks of a tag", findings);
+        }
+    }
+}
+
+/// What cuts a machine's power is put on again by nobody but a person.
+fn powers(all: &All<'_>, known: &Known<'_>, findings: &mut Findings) {
+    let mut refuse = |table: &Section<'_>, machine: &str, point: &str| {
+        let message = format!("`{point}` cuts the power of `{machine}`, which no rule puts on");
+        let accepted = "an interlock that cuts it; only a person puts it on";
+        say(table, "write", "config.power.rule", &message, accepted, findings);
+    };
+    for (table, follow) in right(&all.follows) {
+        if let Some((machine, _)) = known.cuts(&follow.point()) {
+            refuse(table, &machine.id, &follow.point());
+        }
+    }
+    for (table, interlock) in right(&all.interlocks) {
+        let Does::Write(output) = &interlock.does else { continue };
+        let cut = known.cuts(&output.point());
+        if let Some((machine, _)) = cut.filter(|(_, off)| output.value.is_on() != *off) {
+            refuse(table, &machine.id, &output.point());
         }
     }
 }

@@ -101,7 +101,7 @@ impl<'k> Known<'k> {
     }
 
     /// Reads the name of a tag that rules may set.
-    pub(super) fn output(&self, value: &DeValue<'_>) -> Read<(&'k Machine, &'k Tag)> {
+    pub(in crate::load) fn output(&self, value: &DeValue<'_>) -> Read<(&'k Machine, &'k Tag)> {
         let (_, found) = self.point(value)?;
         match found.machine.zip(found.tag) {
             Some((_, tag)) if signals(tag) => {
@@ -113,6 +113,14 @@ impl<'k> Known<'k> {
                 Err(Wrong::Value("cannot be written", hint.map(str::to_owned)))
             }
         }
+    }
+
+    /// The machine whose power a point cuts, and the value that cuts it.
+    pub(super) fn cuts(&self, point: &str) -> Option<(&'k Machine, bool)> {
+        self.machines.iter().find_map(|it| {
+            let power = it.power.as_ref().filter(|power| power.point() == point)?;
+            Some((*it, power.off))
+        })
     }
 
     fn find(&self, name: &str) -> Option<Found<'k>> {

@@ -128,6 +128,9 @@ pub enum Verb {
         /// All machines
         #[arg(long, conflicts_with = "machine")]
         all: bool,
+        /// Abort: at once, whatever that costs in position, and power cut where a relay can
+        #[arg(long)]
+        abort: bool,
     },
     /// Show what happened; with --json one entry a line
     Events(EventsWanted),

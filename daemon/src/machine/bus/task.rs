@@ -8,6 +8,8 @@
 //! that what is urgent is the next thing sent. Facts for the ledger are handed over without
 //! waiting; those that do not fit stay here, and when too many pile up the least of them go.
 
+mod cut;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +32,7 @@ use tokio::time::sleep_until;
 use super::Surroundings;
 use crate::clock::now_ms;
 use crate::ledger;
-use crate::machine::lane::{self, Exit, StopNow};
+use crate::machine::lane::{self, CutNow, Exit, StopNow, Urgent};
 use crate::machine::{Ask, Error, Sent, What};
 use crate::points::{News, PointId};
 
@@ -46,6 +48,8 @@ pub(super) struct Ends {
     pub(super) exits: Vec<Exit>,
     pub(super) asks: mpsc::Receiver<Ask>,
     pub(super) look: watch::Sender<Option<Look>>,
+    /// Whether the power of each machine is off.
+    pub(super) dark: watch::Receiver<Vec<bool>>,
     /// When it last went round.
     pub(super) round: Arc<Mutex<Instant>>,
 }
@@ -57,6 +61,8 @@ pub(super) struct Seat {
     points: Vec<Option<PointId>>,
     /// Those who wait to hear that a stop was sent.
     stops: Vec<StopNow>,
+    /// Those who wait to hear that a tag has cut a power: one for each tag.
+    cuts: Vec<CutNow>,
 }
 
 impl Seat {
@@ -65,7 +71,7 @@ impl Seat {
         live: watch::Sender<Live>,
         points: Vec<Option<PointId>>,
     ) -> Self {
-        Self { declared, live, points, stops: Vec::new() }
+        Self { declared, live, points, stops: Vec::new(), cuts: Vec::new() }
     }
 }
 
@@ -89,6 +95,9 @@ pub(super) struct Bus<D: Dialect> {
 /// Somebody wants something.
 enum Call {
     Stop(usize, StopNow),
+    Cut(usize, CutNow),
+    /// The power of a machine has been cut, or is there again.
+    Supply,
     Ask(Ask),
     Closing,
 }
@@ -264,7 +273,11 @@ impl<D: Dialect> Bus<D> {
     async fn called(&mut self) -> Call {
         tokio::select! {
             biased;
-            (seat, stop) = lane::next_of(&mut self.ends.exits) => Call::Stop(seat, stop),
+            (seat, urgent) = lane::next_of(&mut self.ends.exits) => match urgent {
+                Urgent::Stop(stop) => Call::Stop(seat, stop),
+                Urgent::Cut(cut) => Call::Cut(seat, cut),
+            },
+            Ok(()) = self.ends.dark.changed() => Call::Supply,
             () = self.around.closing.cancelled(), if self.leave_at.is_none() => Call::Closing,
             Some(ask) = self.ends.asks.recv() => Call::Ask(ask),
         }
@@ -274,6 +287,8 @@ impl<D: Dialect> Bus<D> {
         let now = Instant::now();
         match call {
             Call::Stop(seat, stop) => self.stop(now, seat, stop),
+            Call::Cut(seat, cut) => self.cut(now, seat, cut),
+            Call::Supply => self.supply(now),
             Call::Ask(ask) => self.answer(now, ask),
             Call::Closing => {
                 self.schedule.close(now);
@@ -296,7 +311,11 @@ impl<D: Dialect> Bus<D> {
         // Judged once more: it may have waited.
         let permitted = ask.permitted(&self.seats[ask.seat].declared);
         let Ask { seat, what, stops, answer, .. } = ask;
-        let overtaken = stops < self.ends.exits[seat].asked();
+        let tag = match &what {
+            What::Obey(Command::Write { tag, .. }) => self.place_of(seat, tag),
+            _ => None,
+        };
+        let overtaken = self.ends.exits[seat].overtook(stops, tag);
         let begun = permitted.and_then(|()| match what {
             _ if overtaken => Err(Error::Overtaken),
             What::Obey(Command::Write { tag, value }) => self.write(now, seat, &tag, &value),
@@ -308,6 +327,10 @@ impl<D: Dialect> Bus<D> {
             // The asker may have gone.
             Err(error) => drop(answer.send(Err(error))),
         }
+    }
+
+    fn place_of(&self, seat: usize, tag: &str) -> Option<usize> {
+        self.seats[seat].declared.tags.iter().position(|it| it.name == tag)
     }
 
     fn write(
@@ -343,16 +366,20 @@ impl<D: Dialect> Bus<D> {
     /// Passes on what there is to be told.
     fn tell(&mut self) {
         let said = self.schedule.take();
-        let (mut news, mut answers) = (Vec::new(), Vec::new());
+        let (mut news, mut answers, mut cuts) = (Vec::new(), Vec::new(), Vec::new());
         for said in said {
             match said {
                 Said::Reading(reading) => news.extend(self.news(reading)),
                 Said::Answer(ticket, outcome) => answers.push((ticket, outcome)),
+                Said::Cut(place, outcome) => cuts.push((place, outcome)),
                 said => self.fact(said),
             }
         }
         if !news.is_empty() {
             self.around.points.report(news);
+        }
+        for (place, outcome) in cuts {
+            self.cut_over(place, outcome);
         }
         // Whoever asked finds what was read back in the points.
         for (ticket, outcome) in answers {
@@ -407,7 +434,7 @@ impl<D: Dialect> Bus<D> {
                 let text = format!("an output may not be in its safe state: {why}");
                 self.note(machine, Event::Message { text });
             }
-            Said::AtRest(..) | Said::Reading(_) | Said::Answer(..) => (),
+            Said::AtRest(..) | Said::Reading(_) | Said::Answer(..) | Said::Cut(..) => (),
         }
     }
 

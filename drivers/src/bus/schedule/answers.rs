@@ -69,6 +69,9 @@ impl<D: Dialect> Schedule<D> {
     /// What this says about the device.
     fn judge(&mut self, now: Instant, doing: &Doing<D::Request>, fault: Option<&Fault>) {
         let machine = doing.machine;
+        if self.units[machine].dark {
+            return;
+        }
         match fault {
             // Whoever refuses is there.
             None | Some(Fault::Refused { .. }) => {
@@ -130,6 +133,10 @@ impl<D: Dialect> Schedule<D> {
             self.answer(job.tickets, &outcome);
         }
         for job in self.jobs.iter_mut().filter(|job| job.place.machine == machine) {
+            if job.class == Class::Cut {
+                let outcome = Outcome::Offline { why: why.clone(), begun: job.begun };
+                self.out.push(Said::Cut(job.place, outcome));
+            }
             job.restart();
         }
     }

@@ -27,6 +27,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// What a job is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
+    /// It cuts a power: a stop of one tag.
+    Cut,
     /// A stop: before everything else.
     Stop,
     /// An output takes its safe state: like a stop, and nobody waits for it.

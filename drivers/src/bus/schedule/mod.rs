@@ -1,7 +1,7 @@
 //! What comes next on a bus.
 //!
 //! ```text
-//!  stops, safe states -+
+//!  cuts, stops, safe --+
 //!  signs of life ------+
 //!  writes, read-backs -+--> next --> one request --> done --> readings, answers
 //!  polls, by deadline -+
@@ -21,6 +21,7 @@
 //! bus while others are alive; what was asked for before a stop is not sent after it.
 
 mod answers;
+mod cut;
 mod job;
 mod load;
 mod slot;
@@ -130,6 +131,8 @@ pub enum Said {
     AtRest(usize, Stop),
     /// A stop was given up, and why.
     NotStopped(usize, String),
+    /// What has come of a tag that cuts a power.
+    Cut(Place, Outcome),
     /// An output is not known to be in its safe state, and why.
     NotSafe(usize, String),
 }
@@ -381,6 +384,8 @@ impl<D: Dialect> Schedule<D> {
     fn probe_time(&self, machine: usize) -> Option<Instant> {
         let unit = &self.units[machine];
         match unit.health {
+            // It is known why, and until when, it does not answer.
+            _ if unit.dark => None,
             Health::Suspect => Some(unit.probe_at),
             Health::Offline if self.link => Some(unit.probe_at.max(self.probe_after)),
             _ => None,

@@ -1,6 +1,7 @@
 //! The schedule against a pretend bus: a clock that is moved by hand, and devices that answer,
 //! refuse, say something else or fall silent.
 
+mod cut;
 mod stops;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -109,6 +109,8 @@ pub(super) struct Unit {
     /// One of them has not, this time.
     pub(super) missed: bool,
     pub(super) stopping: Option<Stopping>,
+    /// Its own power is off, as far as the house knows.
+    pub(super) dark: bool,
     /// It has been stopped and nothing has been heard or asked since that would undo it: what is
     /// read back for as long as that is so, by tag.
     pub(super) stopped: Option<Vec<(usize, Value)>>,
@@ -131,6 +133,7 @@ impl Unit {
             met: false,
             missed: false,
             stopping: None,
+            dark: false,
             stopped: None,
             rests,
             beat: beat.map(|period| (now, period)),
@@ -142,7 +145,7 @@ impl Unit {
 
     /// The bus has been opened.
     pub(super) fn opened(&mut self) {
-        self.health = Health::Unknown;
+        self.health = if self.dark { Health::Offline } else { Health::Unknown };
         self.silences = 0;
         self.probes = 0;
     }

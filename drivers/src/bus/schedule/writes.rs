@@ -27,6 +27,9 @@ impl<D: Dialect> Schedule<D> {
         if unit.health == Health::Offline || self.closing {
             return Err(Refusal::NotOnline);
         }
+        if self.cutting(place) {
+            return Err(Refusal::NotNow("switching off"));
+        }
         if unit.stopping.is_some() {
             return Err(Refusal::NotNow("holding"));
         }
@@ -79,8 +82,10 @@ impl<D: Dialect> Schedule<D> {
         let ready = self.jobs.iter().filter(|job| of(job.class));
         let ready = ready.filter(|job| self.job_time(job).is_some_and(|at| at <= now));
         // All values of a stop are sent before the first of them is read back.
-        let order =
-            |job: &&Job<D::Request>| (job.class, matches!(job.step, Step::Verify(_)), job.id);
+        let order = |job: &&Job<D::Request>| {
+            let rank = job.class.max(Class::Stop);
+            (rank, matches!(job.step, Step::Verify(_)), job.class, job.id)
+        };
         let job = ready.min_by_key(order)?;
         Some((job.place.machine, What::Job(job.id), self.request_of(job)?))
     }
@@ -96,6 +101,10 @@ impl<D: Dialect> Schedule<D> {
         match unit.health {
             Health::Online | Health::Unknown => Some(job.not_before),
             // A stop is what a device that does not answer is probed with.
+            // One that cuts a power does not wait for its share of the bus.
+            _ if job.class == Class::Cut => {
+                (self.link && !unit.dark).then(|| unit.probe_at.max(job.not_before))
+            }
             _ if job.class == Class::Stop => {
                 Some(self.probe_time(job.place.machine)?.max(job.not_before))
             }
@@ -131,6 +140,7 @@ impl<D: Dialect> Schedule<D> {
         let job = self.jobs.remove(index);
         let there = matches!(outcome, Outcome::Verified | Outcome::Sent);
         match job.class {
+            Class::Cut => self.out.push(Said::Cut(job.place, outcome.clone())),
             Class::Stop if !there => self.not_stopped(job.place, &outcome),
             Class::Safe => {
                 if !there {
