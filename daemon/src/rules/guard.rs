@@ -88,6 +88,10 @@ impl Guard {
             let now = Instant::now();
             let patience = self.engine.deadline(now).saturating_duration_since(now);
             let changes = follower.recv_timeout(patience);
+            // What has woken it may be a bus that is being left.
+            if closing.is_cancelled() {
+                return;
+            }
             self.stand_back();
             let idle = changes.is_empty();
             self.look_at(changes);

@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::Closing;
 use super::guard::{Wished, Wishes};
 use super::judge::Asker;
 use super::shared::{Note, Rules};
@@ -50,10 +51,10 @@ pub(super) fn spawn(
     tasks: &mut JoinSet<&'static str>,
     rules: &Rules,
     desk: &Desk,
-    [closing, guard_over]: [&CancellationToken; 2],
+    closing: &Closing<'_>,
 ) -> Wishes {
-    let mut book = Book::new(rules.clone(), desk.clone());
-    let until = guard_over.clone();
+    let mut book = Book::new(rules.clone(), desk.clone(), closing.doors.clone());
+    let until = closing.guard_over.clone();
     tasks.spawn(async move {
         until.run_until_cancelled(book.keep()).await;
         book.finish().await;
@@ -64,7 +65,7 @@ pub(super) fn spawn(
     for (number, rule) in declared.follows.iter().enumerate() {
         let (wish, wished) = watch::channel(None);
         wishes.follows.push(wish);
-        let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.clone());
+        let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.guard.clone());
         tasks.spawn(async move {
             until.run_until_cancelled(follow(desk, (number, name), wished)).await;
             "a follow rule"
@@ -73,7 +74,7 @@ pub(super) fn spawn(
     for rule in &declared.interlocks {
         let (wish, wished) = watch::channel(None);
         wishes.interlocks.push(wish);
-        let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.clone());
+        let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.guard.clone());
         tasks.spawn(async move {
             until.run_until_cancelled(interlock(desk, name, wished)).await;
             "an interlock"
@@ -168,6 +169,8 @@ async fn interlock(desk: Desk, rule: String, mut wished: watch::Receiver<Option<
 struct Book {
     rules: Rules,
     desk: Desk,
+    /// From then on nobody is served, at a button as little as at a door.
+    doors: CancellationToken,
     unwritten: VecDeque<Fact>,
     trips: BTreeMap<String, Trip>,
 }
@@ -181,8 +184,8 @@ struct Trip {
 }
 
 impl Book {
-    fn new(rules: Rules, desk: Desk) -> Self {
-        Self { rules, desk, unwritten: VecDeque::new(), trips: BTreeMap::new() }
+    fn new(rules: Rules, desk: Desk, doors: CancellationToken) -> Self {
+        Self { rules, desk, doors, unwritten: VecDeque::new(), trips: BTreeMap::new() }
     }
 
     /// Writes down what the guard has left behind: latches must survive the house.
@@ -251,6 +254,9 @@ impl Book {
                         Err(_) => tracing::warn!(%machine, "it is being shut down"),
                     }
                 });
+            }
+            Note::Pressed { point, .. } if self.doors.is_cancelled() => {
+                tracing::info!(%point, "a button was pressed while the house closes");
             }
             Note::Pressed { point, role } => {
                 let desk = self.desk.clone();
