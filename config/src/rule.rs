@@ -387,8 +387,11 @@ pub enum RuleEvent {
         because: Because,
         /// What it did, for people: `stop mill`.
         did: String,
-        /// How often it has tripped since this was last written down.
+        /// How often it has tripped since this was last written down; 0: told once more.
         times: u64,
+        /// From now on a person must reset it.
+        #[serde(default)]
+        latch: bool,
     },
     /// Its condition does not hold any more.
     Released,

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use headstock_config::alarm::{AlarmEvent, AlarmState, Standing};
+use headstock_config::rule::Because;
 
 use super::cell::{Cell, Seen, Told};
 use super::definition::{Definition, Definitions, FLOOD, Source};
@@ -22,6 +23,9 @@ const FLOOD_ENDS: usize = 5;
 
 /// What the book says about alarms.
 pub type Standings = BTreeMap<String, Standing>;
+
+/// What the book says about interlocks that nobody has reset.
+pub type Latched = BTreeMap<String, Because>;
 
 /// What is to be written down, in this order: of which alarm, and what.
 pub type News = Vec<(String, AlarmEvent)>;
@@ -43,8 +47,9 @@ pub struct Engine {
 
 impl Engine {
     /// The alarms as the book has them, and what is to be written first: alarms that are not
-    /// declared any more are forgotten, and nothing chatters that nobody has listened to.
-    pub fn new(definitions: Definitions, book: &Standings) -> (Self, News) {
+    /// declared any more are forgotten, nothing chatters that nobody has listened to, and of an
+    /// interlock that has `latched` nobody may be left without an alarm to reset.
+    pub fn new(definitions: Definitions, book: &Standings, latched: &Latched) -> (Self, News) {
         let mut news = Vec::new();
         for (id, standing) in book {
             if !definitions.contains_key(id) {
@@ -53,7 +58,16 @@ impl Engine {
                 news.push((id.clone(), AlarmEvent::Quiet { times: 0 }));
             }
         }
-        let known = |id: &String| Cell::known(book.get(id).is_some_and(|it| it.active));
+        let stands = |id: &String| book.get(id).is_some_and(|it| it.latched);
+        let declared = |id: &String| definitions.get(id).is_some_and(|it| it.latch);
+        let missed = |id: &String| latched.contains_key(id) && declared(id) && !stands(id);
+        for (id, because) in latched.iter().filter(|(id, _)| missed(id)) {
+            let (text, value) = (because.to_string(), Some(because.is.clone()));
+            let raised = AlarmEvent::Raised { text, value, latch: true, first_out: false };
+            news.push((id.clone(), raised));
+        }
+        let there = |id: &String| missed(id) || book.get(id).is_some_and(|it| it.active);
+        let known = |id: &String| Cell::known(there(id));
         let cells = definitions.keys().map(|id| (id.clone(), known(id))).collect();
         let explained =
             |(id, it): (&String, &Standing)| Some((id.clone(), it.suppressed_by.clone()?));

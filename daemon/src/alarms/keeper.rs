@@ -62,7 +62,10 @@ impl Keeper {
                 by_point.entry(point).or_default().push(id.clone());
             }
         }
-        let (engine, news) = Engine::new(definitions, &desk.ledger().state().alarms);
+        let (engine, news) = {
+            let book = desk.ledger().state();
+            Engine::new(definitions, &book.alarms, &book.latched)
+        };
         let follower = desk.points().follow(by_point.keys().copied());
         let mut keeper = Self {
             desk: desk.clone(),

@@ -103,6 +103,8 @@ impl Desk {
         });
         let view = reset.await?;
         if !rules.reset(id, trips) {
+            // In the book the reset may come after that trip.
+            rules.tell_again(id);
             let why = "it has tripped again meanwhile".to_owned();
             return Err(Refused::Alarm { alarm: id.to_owned(), why });
         }

@@ -75,6 +75,11 @@ impl Declared {
         calm.into_iter().any(|it| same(it, value) == Some(true))
     }
 
+    /// Whether this is an interlock that a person must reset.
+    pub fn latches(&self, rule: &str) -> bool {
+        self.rules.interlocks.iter().any(|it| it.latch && it.name == rule)
+    }
+
     /// Whether a tag is as it was written, as far as its device can hold that.
     pub fn is_as_written(&self, point: &str, written: &Value, is: &Value) -> bool {
         if same(written, is) == Some(true) {

@@ -227,6 +227,11 @@ impl Book {
     fn take(&mut self, note: Note) {
         match note {
             Note::Tripped { rule, because, did } => self.tripped(rule, because, did),
+            Note::Latched { rule, because } => {
+                let did = "it stays latched".to_owned();
+                let happened = RuleEvent::Tripped { because, did, times: 0, latch: true };
+                self.push(Fact::Rule { rule, happened });
+            }
             Note::Released { rule } => {
                 let told = |it: &Trip| it.untold == 0 && it.written.elapsed() < AGAIN;
                 // One that flutters is told with the next trip.
@@ -280,7 +285,9 @@ impl Book {
         let trip =
             Trip { written: Instant::now(), untold: 0, because: because.clone(), did: did.clone() };
         self.trips.insert(rule.clone(), trip);
-        self.push(Fact::Rule { rule, happened: RuleEvent::Tripped { because, did, times } });
+        let latch = self.rules.declared().latches(&rule);
+        let happened = RuleEvent::Tripped { because, did, times, latch };
+        self.push(Fact::Rule { rule, happened });
     }
 
     /// Trips that were only counted so far, for at least so long.

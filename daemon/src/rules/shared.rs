@@ -81,6 +81,11 @@ pub(super) enum Note {
     Released {
         rule: String,
     },
+    /// It is latched, whatever the book may say.
+    Latched {
+        rule: String,
+        because: Because,
+    },
     Opened {
         because: Because,
     },
@@ -197,6 +202,14 @@ impl Rules {
         same
     }
 
+    /// Has a trip that latches written down once more.
+    pub fn tell_again(&self, rule: &str) {
+        let because = locked(&self.inner.memory).latched.get(rule).cloned();
+        if let Some(because) = because {
+            self.note(Note::Latched { rule: rule.to_owned(), because });
+        }
+    }
+
     /// A person has looked at a machine after the chain was open.
     pub fn cleared(&self, machine: &str) {
         locked(&self.inner.memory).uncleared.remove(machine);
@@ -276,9 +289,15 @@ impl Rules {
 
 /// Latches and machines that wait to be cleared, as the book has them.
 fn remembered(declared: &Declared, book: &State) -> Memory {
-    let stands = |name: &str| book.alarms.get(name).is_some_and(|it| it.latched);
+    // In the book of an older version only the alarm says so.
+    let stands = |name: &str| {
+        book.latched.contains_key(name) || book.alarms.get(name).is_some_and(|it| it.latched)
+    };
     let latching = declared.rules.interlocks.iter().filter(|it| it.latch && stands(&it.name));
     let because = |it: &headstock_config::rule::Interlock| {
+        if let Some(because) = book.latched.get(&it.name) {
+            return because.clone();
+        }
         let test =
             it.when.tests().first().map(|test| (test.point.clone(), test.compare.to_string()));
         let (point, against) = test.unwrap_or_default();
