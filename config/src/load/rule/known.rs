@@ -91,6 +91,12 @@ impl<'k> Known<'k> {
         })
     }
 
+    /// The tags of a machine that is declared.
+    pub(super) fn tags(&self, machine: &str) -> &'k [Tag] {
+        let found = self.machines.iter().find(|it| it.id == machine);
+        found.map(|it| &it.tags[..]).unwrap_or_default()
+    }
+
     /// Reads a point's name.
     pub(in crate::load) fn point(&self, value: &DeValue<'_>) -> Read<(String, Found<'k>)> {
         let said = value::text(value, 80)?;
