@@ -165,8 +165,7 @@ impl Guard {
         match deed {
             Deed::Opened { because } => {
                 // Remembered before the first stop is sent: see `shared.rs`.
-                let movers = self.rules.declared().movers.iter().cloned();
-                self.rules.memory().uncleared.extend(movers);
+                self.rules.opened(&because);
                 self.rules.note(Note::Opened { because });
             }
             Deed::Closed => self.rules.note(Note::Closed),

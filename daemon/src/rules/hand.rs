@@ -246,6 +246,10 @@ impl Book {
                 self.push(Fact::StopChain { happened });
             }
             Note::Closed => self.push(Fact::StopChain { happened: ChainEvent::Closed }),
+            Note::Uncleared { machine, because } => {
+                let happened = ChainEvent::Opened { because, machines: vec![machine] };
+                self.push(Fact::StopChain { happened });
+            }
             Note::StoodBack { rule, by } => {
                 self.push(Fact::Rule { rule, happened: RuleEvent::SetAside { by } });
             }

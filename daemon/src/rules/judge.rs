@@ -138,6 +138,10 @@ pub struct Memory {
     pub latched: BTreeMap<String, Because>,
     /// Machines that nobody has cleared since the chain was open.
     pub uncleared: BTreeSet<String>,
+    /// How often the chain has opened since the house did.
+    pub openings: u64,
+    /// Why it opened the last time.
+    pub opened: Because,
 }
 
 /// Who asks, as far as rules make a difference.

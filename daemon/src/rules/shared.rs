@@ -90,6 +90,11 @@ pub(super) enum Note {
         because: Because,
     },
     Closed,
+    /// A machine is not clear, whatever the book may say.
+    Uncleared {
+        machine: String,
+        because: Because,
+    },
     /// An optional follow rule stands back.
     StoodBack {
         rule: String,
@@ -210,9 +215,32 @@ impl Rules {
         }
     }
 
-    /// A person has looked at a machine after the chain was open.
-    pub fn cleared(&self, machine: &str) {
-        locked(&self.inner.memory).uncleared.remove(machine);
+    /// The chain is open: machines that move wait for a person from now on.
+    pub(super) fn opened(&self, because: &Because) {
+        let mut memory = locked(&self.inner.memory);
+        memory.uncleared.extend(self.inner.declared.movers.iter().cloned());
+        memory.openings += 1;
+        memory.opened = because.clone();
+    }
+
+    /// How often the chain has opened since the house did.
+    pub fn openings(&self) -> u64 {
+        locked(&self.inner.memory).openings
+    }
+
+    /// A person has looked at a machine after the chain was open, and knew of so many openings.
+    /// `false`: it has been open again since, and the machine waits as it did.
+    pub fn cleared(&self, machine: &str, openings: u64) -> bool {
+        let mut memory = locked(&self.inner.memory);
+        if memory.openings == openings {
+            memory.uncleared.remove(machine);
+            return true;
+        }
+        // In the book the clearing may come after that opening.
+        let because = memory.opened.clone();
+        drop(memory);
+        self.note(Note::Uncleared { machine: machine.to_owned(), because });
+        false
     }
 
     /// Machines that nobody has cleared since the chain was open.

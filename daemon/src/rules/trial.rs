@@ -271,6 +271,23 @@ async fn nothing_moves_after_the_chain_was_open_until_somebody_says_that_it_is_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_clears_a_machine_does_not_clear_it_of_an_opening_that_came_meanwhile() {
+    let bench = shop().await;
+    let rules = bench.desk.rules();
+    let known = rules.openings();
+    bench.says("pins.chain", OFF);
+    bench.alarm_is("house.stop-chain", AlarmState::Unacknowledged).await;
+    bench.says("pins.chain", ON);
+    bench.alarm_is("house.stop-chain", AlarmState::ReturnedUnacknowledged).await;
+    assert!(!rules.cleared("mill", known));
+    assert!(rules.uncleared().contains(&"mill".to_owned()));
+    // However the entries came into the book: a house that opened now would know.
+    let told = |fact: &Fact| matches!(fact, Fact::StopChain { happened: ChainEvent::Opened { machines, .. } } if *machines == ["mill"]);
+    bench.entry(told).await;
+    assert!(rules.cleared("mill", rules.openings()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_is_not_permitted_is_neither_queued_nor_started() {
     let bench = shop().await;
     bench.says("pins.exhaust", OFF);
