@@ -11,9 +11,7 @@ use crate::load::nearest::nearest;
 use crate::load::section::Section;
 use crate::load::value;
 use crate::point::Value;
-use crate::rule::{
-    Compare, Condition, Does, Follow, Interlock, Permissive, Test, What, same,
-};
+use crate::rule::{Compare, Condition, Does, Follow, Interlock, Permissive, Test, What, same};
 use crate::tag::Tag;
 
 /// Everything that was read.
