@@ -535,7 +535,8 @@ mod tests {
         };
         let tripped = |latch| {
             let because = Because { point: "pins.door".into(), ..Because::default() };
-            let happened = RuleEvent::Tripped { because, did: String::new(), times: 1, latch };
+            let happened =
+                RuleEvent::Tripped { because, did: String::new(), times: 1, latch, counted: false };
             Fact::Rule { rule: "door".into(), happened }
         };
         let alarm = |happened| Fact::Alarm { alarm: "door".into(), happened };

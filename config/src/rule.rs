@@ -392,6 +392,9 @@ pub enum RuleEvent {
         /// From now on a person must reset it.
         #[serde(default)]
         latch: bool,
+        /// It was counted when it happened and is written down now, when it may be over.
+        #[serde(default)]
+        counted: bool,
     },
     /// Its condition does not hold any more.
     Released,

@@ -115,6 +115,11 @@ impl Keeper {
     fn edge(&self, entry: &Entry) -> Look {
         let came = |id: &str, seen| vec![(id.to_owned(), seen)];
         match &entry.fact {
+            // One that is only told of now is over, or will be seen in the next round; but nobody may
+            // be left without an alarm to reset.
+            Fact::Rule {
+                happened: RuleEvent::Tripped { counted: true, latch: false, .. }, ..
+            } => Vec::new(),
             Fact::Rule { rule, happened: RuleEvent::Tripped { because, did, .. } } => {
                 came(rule, tripped(because, did))
             }

@@ -179,6 +179,8 @@ struct Book {
 struct Trip {
     written: Instant,
     untold: u64,
+    /// What has not been told of is over.
+    released: bool,
     because: Because,
     did: String,
 }
@@ -229,14 +231,13 @@ impl Book {
             Note::Tripped { rule, because, did } => self.tripped(rule, because, did),
             Note::Latched { rule, because } => {
                 let did = "it stays latched".to_owned();
-                let happened = RuleEvent::Tripped { because, did, times: 0, latch: true };
-                self.push(Fact::Rule { rule, happened });
+                self.push_trip(rule, (because, did), (0, true));
             }
             Note::Released { rule } => {
-                let told = |it: &Trip| it.untold == 0 && it.written.elapsed() < AGAIN;
-                // One that flutters is told with the next trip.
-                if !self.trips.get(&rule).is_some_and(told) {
-                    self.push(Fact::Rule { rule, happened: RuleEvent::Released });
+                // A trip that is only counted so far is told of first.
+                match self.trips.get_mut(&rule).filter(|it| 0 < it.untold) {
+                    Some(trip) => trip.released = true,
+                    None => self.push(Fact::Rule { rule, happened: RuleEvent::Released }),
                 }
             }
             Note::Opened { because } => {
@@ -278,32 +279,40 @@ impl Book {
         tracing::warn!(%rule, %because, %did, "tripped");
         if let Some(trip) = self.trips.get_mut(&rule).filter(|it| it.written.elapsed() < AGAIN) {
             trip.untold += 1;
-            (trip.because, trip.did) = (because, did);
+            (trip.because, trip.did, trip.released) = (because, did, false);
             return;
         }
         let untold = self.trips.get(&rule).map_or(0, |it| it.untold);
-        self.write_trip(rule, because, did, untold + 1);
+        self.write_trip(rule, because, did, (untold + 1, false));
     }
 
-    fn write_trip(&mut self, rule: String, because: Because, did: String, times: u64) {
-        let trip =
-            Trip { written: Instant::now(), untold: 0, because: because.clone(), did: did.clone() };
-        self.trips.insert(rule.clone(), trip);
+    fn write_trip(&mut self, rule: String, because: Because, did: String, how: (u64, bool)) {
+        let written = Instant::now();
+        let (told, of) = ((because.clone(), did.clone()), rule.clone());
+        self.trips.insert(rule, Trip { written, untold: 0, released: false, because, did });
+        self.push_trip(of, told, how);
+    }
+
+    fn push_trip(&mut self, rule: String, told: (Because, String), how: (u64, bool)) {
         let latch = self.rules.declared().latches(&rule);
-        let happened = RuleEvent::Tripped { because, did, times, latch };
+        let ((because, did), (times, counted)) = (told, how);
+        let happened = RuleEvent::Tripped { because, did, times, latch, counted };
         self.push(Fact::Rule { rule, happened });
     }
 
-    /// Trips that were only counted so far, for at least so long.
+    /// Trips that were only counted so far, for at least so long, and that they are over.
     fn late_trips(&mut self, since: Duration) {
         let late = |it: &Trip| 0 < it.untold && since <= it.written.elapsed();
         let rules: Vec<String> =
             self.trips.iter().filter(|(_, it)| late(it)).map(|(rule, _)| rule.clone()).collect();
         for rule in rules {
-            let Some(Trip { untold, because, did, .. }) = self.trips.remove(&rule) else {
+            let Some(Trip { untold, released, because, did, .. }) = self.trips.remove(&rule) else {
                 continue;
             };
-            self.write_trip(rule, because, did, untold);
+            self.write_trip(rule.clone(), because, did, (untold, true));
+            if released {
+                self.push(Fact::Rule { rule, happened: RuleEvent::Released });
+            }
         }
     }
 

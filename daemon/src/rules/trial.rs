@@ -192,6 +192,50 @@ async fn a_door_that_was_open_for_a_moment_only_was_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_trip_in_the_book_is_followed_by_its_release_and_raises_no_alarm_afterwards() {
+    let bench = Workbench::declared(1.0, &SHOP.replace("latch = true", ""), |it| it).await;
+    let alarm = || bench.desk.one_alarm("door-open").unwrap();
+    let of_door = |entries: &[Entry]| -> Vec<&'static str> {
+        let words = entries.iter().filter_map(|it| match &it.fact {
+            Fact::Rule { happened: RuleEvent::Tripped { counted: false, .. }, .. } => Some("trip"),
+            Fact::Rule { happened: RuleEvent::Tripped { .. }, .. } => Some("counted"),
+            Fact::Rule { happened: RuleEvent::Released, .. } => Some("release"),
+            _ => None,
+        });
+        words.collect()
+    };
+    for point in ["chain", "door", "exhaust"] {
+        bench.says(&format!("pins.{point}"), ON);
+    }
+    // Twice, in less time than two trips are written down in.
+    for _ in 0..2 {
+        bench.says("pins.door", OFF);
+        bench.says("pins.door", ON);
+    }
+    let counted = |fact: &Fact| {
+        matches!(fact, Fact::Rule { happened: RuleEvent::Tripped { counted: true, .. }, .. })
+    };
+    bench.alarm_is("door-open", AlarmState::ReturnedUnacknowledged).await;
+    bench.desk.acknowledge(&bench.ada, "door-open").await.unwrap();
+    let late = bench.entry(counted).await.number;
+    let released = |fact: &Fact| matches!(fact, Fact::Rule { happened: RuleEvent::Released, .. });
+    let (_, mut entries) = bench.desk.ledger().follow(|_| ());
+    let over = async {
+        loop {
+            let last = bench.desk.ledger().read(late, 10_000).await.unwrap();
+            if last.iter().any(|it| released(&it.fact)) {
+                return;
+            }
+            entries.recv().await.unwrap();
+        }
+    };
+    tokio::time::timeout(MOMENT, over).await.expect("the release is written down");
+    let book = bench.desk.ledger().read(1, 10_000).await.unwrap();
+    assert_eq!(of_door(&book), ["trip", "release", "counted", "release"]);
+    assert_eq!((alarm().state, alarm().count), (AlarmState::Normal, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mill_at_rest_is_not_held_by_a_door_but_refused_everything() {
     let bench = shop().await;
     bench.says("pins.door", OFF);

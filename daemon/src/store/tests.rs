@@ -105,7 +105,7 @@ fn alarms() -> Vec<Fact> {
     let because = Because::default();
     let tripped = |rule: &str| {
         let (because, did) = (Because::default(), "hold mill1".to_owned());
-        let happened = RuleEvent::Tripped { because, did, times: 1, latch: true };
+        let happened = RuleEvent::Tripped { because, did, times: 1, latch: true, counted: false };
         Fact::Rule { rule: rule.to_owned(), happened }
     };
     let machines = vec!["mill1".to_owned()];
