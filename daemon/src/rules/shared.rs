@@ -336,5 +336,6 @@ fn remembered(declared: &Declared, book: &State) -> Memory {
     Memory {
         latched: latching.map(|it| (it.name.clone(), because(it))).collect(),
         uncleared: waits.map(|(id, _)| id.clone()).collect(),
+        ..Memory::default()
     }
 }
