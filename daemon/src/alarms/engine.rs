@@ -103,7 +103,7 @@ impl Engine {
                 told.push((id.clone(), event));
             }
         }
-        let (explained, unexplained) = self.explanations();
+        let (explained, unexplained) = self.explanations(book);
         let mut news = explained;
         news.extend(told);
         news.extend(unexplained);
@@ -130,23 +130,28 @@ impl Engine {
         }
     }
 
-    /// No other alarm of the group stands, in the book or on its way there.
+    /// No other alarm of the group that is in use stands, in the book or on its way there.
     fn first_out(&self, id: &str, definition: &Definition, book: &Standings) -> bool {
         let Some(group) = &definition.group else { return false };
         let stands = |other: &String| {
+            let in_use = book.get(other).is_none_or(Standing::in_use);
             let in_book = book.get(other).is_some_and(|it| it.state() != AlarmState::Normal);
-            in_book || self.cells.get(other).is_some_and(Cell::told)
+            in_use && (in_book || self.cells.get(other).is_some_and(Cell::told))
         };
         let others = self.definitions.iter().filter(|(other, _)| other.as_str() != id);
         let mut group = others.filter(|(_, it)| it.group.as_ref() == Some(group));
         !group.any(|(other, _)| stands(other))
     }
 
-    /// Which alarms are explained by another one from now on, and which are not any more.
-    fn explanations(&mut self) -> (News, News) {
+    /// Which alarms are explained by another one from now on, and which are not any more. What a
+    /// person has put aside is not believed, and explains nothing.
+    fn explanations(&mut self, book: &Standings) -> (News, News) {
         let (mut explained, mut unexplained) = (Vec::new(), Vec::new());
         for (id, definition) in &self.definitions {
-            let stands = |it: &&String| self.cells.get(*it).is_some_and(Cell::told);
+            let aside = |it: &Standing| it.out_of_use.is_some() || it.shelf.is_some();
+            let stands = |it: &&String| {
+                self.cells.get(*it).is_some_and(Cell::told) && !book.get(*it).is_some_and(aside)
+            };
             let because = definition.suppressed_by.iter().find(stands).cloned();
             if because == self.suppressed.get(id).cloned() {
                 continue;

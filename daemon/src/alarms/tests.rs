@@ -128,6 +128,23 @@ fn the_first_of_a_group_is_marked_until_all_of_it_is_over() {
 }
 
 #[test]
+fn an_alarm_that_a_person_has_put_aside_is_not_the_first_and_explains_nothing() {
+    let (by, reason) = (|| "ada".to_owned(), || "its sensor is broken".to_owned());
+    for aside in [
+        AlarmEvent::OutOfService { by: by(), reason: reason() },
+        AlarmEvent::Shelved { by: by(), reason: reason(), until_ms: u64::MAX },
+    ] {
+        let mut trial = Trial::new();
+        trial.after(0.0, &[("no-air", true), ("pressure-low", true)]);
+        assert_eq!(trial.state("pressure-low"), AlarmState::SuppressedByDesign);
+        trial.person("no-air", aside).after(1.0, &[("no-air", true), ("pressure-low", true)]);
+        assert_eq!(trial.state("pressure-low"), AlarmState::Unacknowledged);
+        trial.after(1.0, &[("door-open", true)]);
+        assert!(trial.of("door-open").first_out);
+    }
+}
+
+#[test]
 fn an_interlock_that_latched_as_the_house_closed_has_an_alarm_in_the_next_one() {
     let latched = ["no-air", "door-open"].map(|it| (it.to_owned(), Because::default()));
     let mut trial = Trial::on(Standings::new(), &Latched::from(latched));
