@@ -231,10 +231,6 @@ impl Door {
 /// The number that the standard has for a no of the desk.
 fn exception(refused: &Refused) -> Exception {
     match refused {
-        // Coming again would not help: the value itself is wrong.
-        Refused::Machine(machine::Error::Refused(Refusal::BadCommand(_))) => {
-            return Exception::Value;
-        }
         Refused::Machine(
             machine::Error::Refused(Refusal::NotOnline)
             | machine::Error::Rejected(_)
