@@ -398,7 +398,8 @@ pub enum RuleEvent {
     },
     /// Its condition does not hold any more.
     Released,
-    /// A person has set the tag of an optional follow rule, which now stands back.
+    /// A person has set the tag of an optional follow rule, or the machine of a follow rule's tag
+    /// was held: the rule stands back until its condition comes to hold anew.
     SetAside {
         /// Who.
         by: String,

@@ -6,7 +6,7 @@
 //! | laser   | the beam goes out                | beam out, rest, reset                       |
 //! | printer | no new moves; heaters stay on    | heaters and motors off, or it has to wait   |
 //! | drive   | what its tags say for a hold     | run bit off, wait for its own rest          |
-//! | output  | stays as it is                   | declared safe state, read back              |
+//! | output  | stays as it is; rules stand back | declared safe state, read back              |
 //! | plc     | hold value written and read back | stop value written and read back            |
 //! | sensor  | nothing                          | nothing                                     |
 //!
@@ -138,9 +138,9 @@ fn hears_at_once(controller: Option<&Controller>) -> bool {
 
 fn hold_on_a_bus(tags: &[Tag]) -> &'static str {
     if tags.iter().any(|it| it.hold.is_some()) {
-        "hold values written and read back; none after a stop"
+        "hold values written and read back, none after a stop; rules that switch it stand back"
     } else {
-        "stays as it is: no hold value is declared"
+        "stays as it is: no hold value is declared; rules that switch it stand back"
     }
 }
 

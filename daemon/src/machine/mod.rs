@@ -266,6 +266,7 @@ impl Handle {
 
     /// Stops the machine without waiting for anything; what comes of it will be told.
     pub fn stop_now(&self, how: Stop, by: &str) -> Result<oneshot::Receiver<Sent>, Error> {
+        self.freeze(how, by);
         self.stops.put(how, by)
     }
 
@@ -277,7 +278,15 @@ impl Handle {
 
     /// Stops the machine. Answers when the stop byte has been handed to the port, or why none was.
     pub async fn stop(&self, how: Stop, by: &str) -> Result<Instant, Error> {
+        self.freeze(how, by);
         self.stops.put(how, by)?.await.map_err(|_| Error::Gone)?
+    }
+
+    /// What is held stays as it is: no follow rule switches it meanwhile.
+    fn freeze(&self, how: Stop, by: &str) {
+        if how == Stop::Hold {
+            self.rules.held(&self.declared.id, by);
+        }
     }
 
     /// How many stops have been asked for. Whoever wishes for something takes note of this before

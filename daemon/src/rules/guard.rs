@@ -247,9 +247,12 @@ impl Guard {
 
     fn stand_back(&mut self) {
         for (point, by) in self.rules.take_set() {
-            for rule in self.engine.set_aside(&point) {
+            for (rule, at_work) in self.engine.set_aside(&point) {
                 // What it still wished for is not wished for any more.
                 self.wishes.follows[rule].send_replace(None);
+                if !at_work {
+                    continue;
+                }
                 let rule = self.rules.declared().rules.follows[rule].name.clone();
                 self.rules.note(Note::StoodBack { rule, by: by.clone() });
             }

@@ -58,10 +58,18 @@ pub(super) struct Status {
     pub(super) tripped: Vec<Option<Because>>,
     /// The hardware stop chain counts as open.
     pub(super) chain_open: bool,
-    /// Tags that people have set, and who: what follows them may have to stand back.
+    /// Tags that people have set or whose machine was held, and who: what follows stands back.
     set: Vec<(String, String)>,
     /// Follow rules, by number, whose tag was not put on, and when that was wished.
     given_up: BTreeMap<usize, Instant>,
+}
+
+impl Status {
+    fn stand_back(&mut self, point: String, by: &str) {
+        // One for each tag is enough.
+        self.set.retain(|(known, _)| *known != point);
+        self.set.push((point, by.to_owned()));
+    }
 }
 
 #[derive(Default)]
@@ -95,7 +103,7 @@ pub(super) enum Note {
         machine: String,
         because: Because,
     },
-    /// An optional follow rule stands back.
+    /// A follow rule stands back.
     StoodBack {
         rule: String,
         by: String,
@@ -254,14 +262,20 @@ impl Rules {
         let point = format!("{machine}.{tag}");
         let optional = |it: &headstock_config::rule::Follow| it.optional && it.point() == point;
         if self.inner.declared.rules.follows.iter().any(optional) {
-            let mut status = locked(&self.inner.status);
-            // One for each tag is enough.
-            status.set.retain(|(known, _)| *known != point);
-            status.set.push((point, by.to_owned()));
+            locked(&self.inner.status).stand_back(point, by);
         }
     }
 
-    /// Tags that people have set since this was last asked.
+    /// A machine is held: whatever follows something there has to stand back.
+    pub fn held(&self, machine: &str, by: &str) {
+        let mut status = locked(&self.inner.status);
+        let follows = self.inner.declared.rules.follows.iter();
+        for rule in follows.filter(|it| it.machine == machine) {
+            status.stand_back(rule.point(), by);
+        }
+    }
+
+    /// Tags of which what follows has to stand back, and on whose account, since this was last asked.
     pub(super) fn take_set(&self) -> Vec<(String, String)> {
         std::mem::take(&mut locked(&self.inner.status).set)
     }
