@@ -69,6 +69,8 @@ pub(super) fn start(
     wishes: Wishes,
     closing: CancellationToken,
 ) -> std::io::Result<JoinHandle<()>> {
+    // One that never comes to its first round is missed too.
+    rules.go_round();
     std::thread::Builder::new().name("rules".into()).spawn(move || {
         if let Err(error) = headstock_drivers::link::os::realtime(PRIORITY) {
             tracing::info!(%error, "no realtime priority; a busy box may delay interlocks");
@@ -85,6 +87,7 @@ impl Guard {
     fn watch(mut self, closing: &CancellationToken) {
         let mut follower = self.rules.points().follow(self.names.keys().copied());
         while !closing.is_cancelled() {
+            self.rules.go_round();
             let now = Instant::now();
             let patience = self.engine.deadline(now).saturating_duration_since(now);
             let changes = follower.recv_timeout(patience);

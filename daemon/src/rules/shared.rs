@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use headstock_config::command::Command;
 use headstock_config::ledger::State;
@@ -41,6 +41,8 @@ struct Inner {
     memory: Mutex<Memory>,
     status: Mutex<Status>,
     notes: Mutex<Notes>,
+    /// When the guard last went round; `None`: there is none.
+    round: Mutex<Option<Instant>>,
     /// Somebody has left a note.
     noted: Notify,
     /// From the moment at which a device said what tripped an interlock until the byte of the stop
@@ -294,6 +296,16 @@ impl Rules {
         locked(&self.inner.status)
     }
 
+    /// The guard has gone round.
+    pub(super) fn go_round(&self) {
+        *locked(&self.inner.round) = Some(Instant::now());
+    }
+
+    /// Whether there is a guard that has not gone round for this long.
+    pub fn late(&self, allowed: Duration) -> bool {
+        locked(&self.inner.round).is_some_and(|at| allowed < at.elapsed())
+    }
+
     /// Leaves a note for the hand. Never waits.
     pub(super) fn note(&self, note: Note) {
         let mut notes = locked(&self.inner.notes);
@@ -351,5 +363,21 @@ fn remembered(declared: &Declared, book: &State) -> Memory {
         latched: latching.map(|it| (it.name.clone(), because(it))).collect(),
         uncleared: waits.map(|(id, _)| id.clone()).collect(),
         ..Memory::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guard_that_does_not_go_round_is_late() {
+        let rules = Rules::default();
+        assert!(!rules.late(Duration::ZERO), "there is none");
+        rules.go_round();
+        assert!(!rules.late(Duration::from_secs(60)));
+        let past = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+        *locked(&rules.inner.round) = Some(past);
+        assert!(rules.late(Duration::from_secs(8)));
     }
 }
