@@ -145,7 +145,11 @@ impl Desk {
     /// Acknowledges everything that calls.
     pub async fn acknowledge_all(&self, who: &Person) -> Result<(), Refused> {
         for alarm in self.alarms(false).into_iter().filter(|it| it.state.calls()) {
-            self.acknowledge(who, &alarm.id).await?;
+            match self.acknowledge(who, &alarm.id).await {
+                // Somebody else was quicker.
+                Ok(_) | Err(Refused::Alarm { .. }) => (),
+                Err(refused) => return Err(refused),
+            }
         }
         Ok(())
     }

@@ -206,6 +206,11 @@ impl Rules {
         number.and_then(|it| self.status().trips.get(it).copied()).unwrap_or_default()
     }
 
+    /// Whether an interlock waits for a person to reset it.
+    pub fn latched(&self, rule: &str) -> bool {
+        locked(&self.inner.memory).latched.contains_key(rule)
+    }
+
     /// A person has reset an interlock that latches, and knew of so many trips. `false`: it has
     /// tripped again since, and stays as it is.
     pub fn reset(&self, rule: &str, trips: u64) -> bool {

@@ -411,6 +411,25 @@ async fn an_alarm_is_shelved_with_a_reason_and_a_critical_one_never() {
     assert_eq!(code(desk.unshelve(&bench.ada, "lathe.offline").await), Some("desk.alarm_state"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_done_to_an_alarm_that_would_change_nothing() {
+    let bench = shop().await;
+    let desk = &bench.desk;
+    let code = |it: Result<_, crate::desk::Refused>| it.err().map(|it| it.code());
+    let service = |in_service| {
+        let reason = "its sensor".to_owned();
+        headstock_config::api::AlarmService { in_service, reason }
+    };
+    let nothing = Some("desk.alarm_state");
+    for alarm in ["door-open", "mill.offline"] {
+        assert_eq!(code(desk.acknowledge(&bench.ada, alarm).await), nothing);
+        assert_eq!(code(desk.reset_alarm(&bench.ada, alarm).await), nothing);
+        assert_eq!(code(desk.alarm_service(&bench.ada, alarm, service(true)).await), nothing);
+    }
+    desk.alarm_service(&bench.ada, "mill.offline", service(false)).await.unwrap();
+    desk.alarm_service(&bench.ada, "mill.offline", service(true)).await.unwrap();
+}
+
 /// What is asked of a driver that must be permitted at that moment.
 type Watch = Arc<dyn Fn(&Command) + Send + Sync>;
 
