@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use headstock_config::point::Value;
 
 use super::{Outcome, Ticket};
-use crate::bus::{Fault, Place, Write};
+use crate::bus::{Fault, Haste, Place, Write};
 
 /// A write that has not been begun by then is given up.
 pub(super) const TIME_TO_LIVE: Duration = Duration::from_secs(2);
@@ -103,6 +103,28 @@ impl<R: Clone> Job<R> {
             Step::Detour(_) => self.detour.as_ref().map(|(read, _)| read),
             Step::Verify(_) => self.plan.verify.as_ref(),
         }
+    }
+
+    /// How much of a hurry its next request is in.
+    pub(super) fn haste(&self) -> Haste {
+        match (self.class, self.step) {
+            (Class::Stop, Step::Send(_)) => Haste::Stops,
+            (Class::Stop, Step::Detour(_) | Step::Verify(_)) => Haste::Confirms,
+            (Class::Safe | Class::Asked, _) => Haste::Turn,
+        }
+    }
+
+    /// Who has asked for what is sent next: rules may have come to stand against it.
+    pub(super) fn judged(&self) -> Vec<Ticket> {
+        match self.step {
+            Step::Send(_) => self.tickets.clone(),
+            Step::Detour(_) | Step::Verify(_) => Vec::new(),
+        }
+    }
+
+    /// It has hardly been tried.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.tries < TRIES
     }
 
     /// A request was carried out: what is next. `None`: nothing, it is done.
