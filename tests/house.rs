@@ -4,6 +4,7 @@ mod house {
     mod bus;
     mod cable;
     mod hands;
+    mod hurry;
     mod jobs;
     mod pins;
     mod power;
