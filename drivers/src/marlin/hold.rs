@@ -9,9 +9,10 @@
 //! ```
 //!
 //! What the firmware has planned is finished: there is no feed hold. Heaters stay as they are.
-//! The way to the park and back is relative in Z and E and told to nobody else: afterwards G92 makes
-//! the extruder's count what the program believes that it is. A hold on the way back keeps what has
-//! not been sent of it: each step is made once, so the nozzle is not lowered twice.
+//! The lift and all filament are relative; afterwards G92 makes the extruder's count what the program
+//! believes that it is. The nozzle returns to the height that it was at: a firmware makes less of a
+//! lift that ends above its limits, and says nothing of that. A hold on the way back keeps what has
+//! not been sent of it: each step is made once.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -204,7 +205,7 @@ impl Marlin {
             return Ok(());
         }
         let Printing { retract, purge, lift } = self.moves(left.filament);
-        let [x, y, _, e] = left.at;
+        let [x, y, z, e] = left.at;
         self.back("G21");
         self.back("G90");
         self.back("M83");
@@ -214,10 +215,8 @@ impl Marlin {
         }
         self.back(&format!("G1 X{x:.3} Y{y:.3} F{TRAVEL}"));
         if 0.0 < lift {
-            self.back("G91");
-            self.back(&format!("G1 Z{:.3} F{LIFT}", -lift));
+            self.back(&format!("G1 Z{z:.3} F{LIFT}"));
         }
-        self.back("M83");
         if 0.0 < retract {
             self.back(&format!("G1 E{retract:.3} F{FILAMENT}"));
         }

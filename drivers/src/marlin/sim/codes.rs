@@ -60,6 +60,7 @@ impl Firmware {
             115 => self.introduce(),
             154 if self.options.reports => self.place_every = s.unwrap_or(0.0),
             155 if self.options.reports => self.report_every = s.unwrap_or(0.0),
+            211 => self.motion.endless = s == Some(0.0),
             410 => self.quick_stop(),
             600 => {
                 self.ask(taken);

@@ -1,8 +1,12 @@
-//! Where the pretend printer is, and how long its moves take: distance by feed, no ramps.
+//! Where the pretend printer is, and how long its moves take: distance by feed, no ramps. Moves end
+//! where its axes end (M211), as soon as these have been homed.
 
 use std::collections::VecDeque;
 
 use crate::gcode::print::words;
+
+/// What its axes reach from their switches, mm.
+const REACH: [f64; 3] = [220.0, 220.0, 250.0];
 
 /// Modes, position and planner. Times are seconds since the start.
 #[derive(Clone, Debug)]
@@ -21,6 +25,10 @@ pub(super) struct Motion {
     /// mm of filament moved.
     pub(super) extruded: f64,
     scale: f64,
+    /// What has been homed has ends.
+    homed: bool,
+    /// M211 S0: it has none.
+    pub(super) endless: bool,
 }
 
 impl Motion {
@@ -35,6 +43,8 @@ impl Motion {
             reached: [0.0; 4],
             extruded: 0.0,
             scale,
+            homed: false,
+            endless: false,
         }
     }
 
@@ -69,6 +79,7 @@ impl Motion {
 
     /// All axes are at their switches.
     pub(super) fn home(&mut self) {
+        self.homed = true;
         let e = self.at[3];
         self.at = [0.0, 0.0, 0.0, e];
         self.reached = self.at;
@@ -116,6 +127,9 @@ impl Motion {
             let value = value * self.unit();
             self.at[axis] = if relative { self.at[axis] + value } else { value };
         }
+        if self.homed && !self.endless {
+            self.stay();
+        }
         let mut to = self.at;
         if cold {
             // `prevent cold extrusion`: the count goes on, the filament stays.
@@ -133,6 +147,13 @@ impl Motion {
         let begins = self.blocks.back().map_or(now, |block| block.0);
         let takes = if self.scale <= 0.0 { 0.0 } else { seconds / self.scale };
         self.blocks.push_back((begins.max(now) + takes, to));
+    }
+
+    /// Goes no farther than its axes do, and says nothing of it.
+    fn stay(&mut self) {
+        for (at, end) in self.at.iter_mut().zip(REACH) {
+            *at = at.clamp(0.0, end);
+        }
     }
 }
 

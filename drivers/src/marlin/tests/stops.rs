@@ -215,7 +215,7 @@ fn a_hold_on_the_way_back_from_a_park_leaves_the_rest_of_the_way_for_later() {
         talk.hear("ok");
         sent.extend(talk.sent());
     }
-    let down = sent.iter().filter(|it| it.starts_with("G1 Z-")).count();
+    let down = sent.iter().filter(|it| it.starts_with("G1 Z3.000")).count();
     assert_eq!(down, 1, "once in all: {sent:?}");
     assert!(!sent.iter().any(|it| it.starts_with("G1 X1.000")), "{sent:?}");
 }
