@@ -7,6 +7,7 @@ mod house {
     mod jobs;
     mod pins;
     mod printer;
+    mod printer_hands;
     mod restart;
     mod rules;
     mod start;

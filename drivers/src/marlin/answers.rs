@@ -84,6 +84,7 @@ impl Marlin {
             Reply::Position(place) => self.placed(now, place),
             Reply::Firmware(text) => self.it.take_firmware(text),
             Reply::Capability(name, on) => self.it.take(name, on),
+            Reply::Other(text) if text.starts_with("area:") => self.reach.take_area(text),
             Reply::Other(text) => self.said(now, text, out),
         }
     }
@@ -150,11 +151,13 @@ impl Marlin {
                 self.introduced(out);
             }
             Why::Place => self.hold_placed(),
-            Why::Home => {
-                self.live.homed = Some(true);
-                self.live.position_doubt = None;
-                out.events.push_back(Event::Homed);
+            Why::Home(axes) => {
+                self.homed(axes);
+                if self.live.homed == Some(true) {
+                    out.events.push_back(Event::Homed);
+                }
             }
+            Why::Extrude(mm, feed) => self.extrude_now(mm, feed),
             Why::Rest(rest) => self.rests(rest),
             Why::Proof(proof) => self.proof_came(proof, out),
         }
@@ -196,7 +199,7 @@ impl Marlin {
             return self.halted(Halt::Heater(said.chars().take(120).collect()), out);
         }
         if said.starts_with("Homing") || said.starts_with("Probing") {
-            self.live.homed = Some(false);
+            self.not_homed();
         }
         self.said(now, said, out);
     }

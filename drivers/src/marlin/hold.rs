@@ -118,7 +118,7 @@ impl Marlin {
             return;
         }
         let knows = self.live.homed == Some(true) && self.live.position_doubt.is_none();
-        if self.printer.park.is_some() && knows && !self.prompt.waits() {
+        if self.setup.printer.park.is_some() && knows && !self.prompt.waits() {
             self.hold.phase = Phase::Locating;
             self.errands.push_back(Errand::new("M105", Why::Temperatures));
             self.errands.push_back(Errand::new("M114", Why::Place));
@@ -132,7 +132,7 @@ impl Marlin {
         if self.hold.phase != Phase::Locating {
             return;
         }
-        let (Some(at), Some(park)) = (self.place, self.printer.park) else {
+        let (Some(at), Some(park)) = (self.place, self.setup.printer.park) else {
             // Without a place to come back to it stays.
             self.hold.phase = Phase::Reached;
             return;
@@ -165,7 +165,7 @@ impl Marlin {
     }
 
     fn moves(&self, filament: bool) -> Printing {
-        let it = &self.printer;
+        let it = &self.setup.printer;
         let only = |mm: f64| if filament { mm } else { 0.0 };
         Printing { retract: only(it.retract_mm), purge: only(it.purge_mm), lift: it.lift_mm }
     }

@@ -28,6 +28,7 @@ mod mode;
 mod poll;
 mod program;
 pub mod protocol;
+mod reach;
 pub mod sim;
 mod stop;
 mod stream;
@@ -40,7 +41,7 @@ use std::time::Instant;
 
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::{Cause, Event};
-use headstock_config::machine::{Live, Machine, Mode, Printer, Progress};
+use headstock_config::machine::{Envelope, Live, Machine, Mode, Printer, Progress};
 
 use self::capabilities::Capabilities;
 use self::errand::Errand;
@@ -50,6 +51,7 @@ use self::introduce::Introduction;
 use self::modal::Modal;
 use self::poll::Poll;
 use self::program::Running;
+use self::reach::Reach;
 use self::stop::{Halt, Stopping};
 use self::stream::Stream;
 use crate::gcode::ProgramLine;
@@ -58,15 +60,16 @@ use crate::{Driver, Outbox, Program, Refusal};
 /// One printer.
 #[derive(Debug)]
 pub struct Marlin {
-    printer: Printer,
+    setup: Setup,
     /// The link is open.
     open: bool,
     /// The part of a line that has arrived.
     partial: Vec<u8>,
     it: Capabilities,
     live: Live,
-    /// X, Y, Z and E as last reported.
+    /// X, Y, Z and E as reported since anything was sent that moves.
     place: Option<[f64; 4]>,
+    reach: Reach,
     modal: Modal,
     stream: Stream,
     errands: VecDeque<Errand>,
@@ -87,20 +90,29 @@ pub struct Marlin {
     messages: answers::Messages,
 }
 
+/// What the configuration says.
+#[derive(Clone, Copy, Debug, Default)]
+struct Setup {
+    printer: Printer,
+    /// What the nozzle can reach, if it is declared.
+    envelope: Option<Envelope>,
+}
+
 impl Marlin {
     /// A driver for this machine, not connected yet.
     pub fn new(machine: &Machine) -> Self {
-        Self::with(machine.printer)
+        Self::with(Setup { printer: machine.printer, envelope: machine.envelope })
     }
 
-    fn with(printer: Printer) -> Self {
+    fn with(setup: Setup) -> Self {
         Self {
-            printer,
+            setup,
             open: false,
             partial: Vec::new(),
             it: Capabilities::default(),
             live: Live::default(),
             place: None,
+            reach: Reach::default(),
             modal: Modal::default(),
             stream: Stream::default(),
             errands: VecDeque::new(),
@@ -137,14 +149,14 @@ impl Marlin {
     /// Position is not to be trusted any more.
     fn doubt(&mut self, why: &str) {
         self.live.position_doubt = Some(why.into());
-        self.live.homed = Some(false);
+        self.not_homed();
     }
 }
 
 impl Driver for Marlin {
     fn greet(&mut self, now: Instant, out: &mut Outbox) {
         let doubt = self.live.position_doubt.take();
-        *self = Self::with(self.printer);
+        *self = Self::with(self.setup);
         // A cable that was out for a moment brings no lost step back.
         self.live.position_doubt = doubt;
         self.open = true;

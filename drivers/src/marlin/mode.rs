@@ -42,7 +42,7 @@ impl Marlin {
     }
 
     fn mode_of_errands(&self) -> Mode {
-        if self.is_out(|why| *why == Why::Home) {
+        if self.is_out(|why| matches!(why, Why::Home(_) | Why::Rest(Rest::Home))) {
             Mode::Homing
         } else if self.is_out(|why| *why == Why::Rest(Rest::Hand)) {
             Mode::Jogging
@@ -56,7 +56,7 @@ impl Marlin {
     /// Something moves or may, whatever the mode says: a print that is held may be moved by hand.
     fn may_move(&self) -> bool {
         let moves = |why: &Why| {
-            matches!(why, Why::Home | Why::Step | Why::Person(_) | Why::Rest(Rest::Hand))
+            matches!(why, Why::Home(_) | Why::Step | Why::Person(_) | Why::Rest(Rest::Hand))
         };
         self.open && self.halt.is_none() && self.is_out(moves)
     }

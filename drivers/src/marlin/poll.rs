@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use headstock_config::event::{Cause, Event};
+use headstock_config::machine::Mode;
 
 use super::Marlin;
 use super::errand::{Errand, Why};
@@ -15,6 +16,8 @@ use crate::Outbox;
 /// How often temperatures and position are asked for.
 const WARMTH: Duration = Duration::from_secs(3);
 const PLACE: Duration = Duration::from_secs(5);
+/// The same, if it rests and nobody knows where.
+const MISSING: Duration = Duration::from_millis(100);
 /// A firmware that says `busy:` says it every two seconds (`M113 S2`, as shipped).
 const KEPT_ALIVE: Duration = Duration::from_secs(3);
 /// One that may say nothing while it is at work.
@@ -116,6 +119,9 @@ impl Marlin {
         let every = |every: Duration, reports: bool| if reports { every * 4 } else { every };
         let warmth = every(WARMTH, self.it.reports_temperatures);
         let place = every(PLACE, self.it.reports_position);
+        // Who moves it next wants to know.
+        let missing = self.place.is_none() && self.mode() == Mode::Idle;
+        let place = if missing { MISSING } else { place };
         [
             (Why::Temperatures, self.poll.warmth.map(|last| last + warmth)),
             (Why::Place, self.poll.place.map(|last| last + place)),

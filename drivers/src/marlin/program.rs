@@ -19,6 +19,7 @@ use headstock_config::machine::{Mode, Progress};
 use super::Marlin;
 use super::errand::{Errand, Proof, Rest, Why};
 use super::introduce::Introduction;
+use super::reach::homed_by;
 use super::stop::Reason;
 use super::stream::{ProgramSent, What};
 use crate::gcode::{ProgramLine, print};
@@ -127,6 +128,7 @@ impl Marlin {
         };
         program.count += 1;
         progress.lines_sent += 1;
+        let count = program.count;
         if let Some(layer) = line.traits.layer {
             self.live.layer = Some([layer, program.layers]);
         }
@@ -138,12 +140,14 @@ impl Marlin {
                 let percent = print::words(&line.text).find(|word| word.0 == b'P');
                 self.live.percent = percent.and_then(|it| it.1).or(self.live.percent);
             }
-            Some((b'M', Some(18.0 | 84.0))) => self.live.homed = Some(false),
+            Some((b'M', Some(18.0 | 84.0))) => self.not_homed(),
             _ => (),
         }
         self.modal.follow(&line.text);
-        let homes = code == Some((b'G', Some(28.0)));
-        let sent = ProgramSent { number: line.number, count: program.count, homes };
+        self.reach_follow(&line.text);
+        let homes =
+            if code == Some((b'G', Some(28.0))) { homed_by(&line.text) } else { [false; 3] };
+        let sent = ProgramSent { number: line.number, count, homes };
         self.stream.push(now, &line.text, What::Program(sent), &mut out.bytes);
     }
 
@@ -153,9 +157,8 @@ impl Marlin {
             progress.lines_acked = sent.count;
             progress.line = sent.number;
         }
-        if sent.homes {
-            self.live.homed = Some(true);
-            self.live.position_doubt = None;
+        if sent.homes != [false; 3] {
+            self.homed(sent.homes);
         }
     }
 
@@ -194,7 +197,7 @@ impl Marlin {
     /// All motion is over.
     pub(super) fn rests(&mut self, rest: Rest) {
         match rest {
-            Rest::Hand => (),
+            Rest::Hand | Rest::Home => (),
             Rest::Hold => self.hold_rests(),
             Rest::Park => self.hold.parked(),
             Rest::End => self.errands.push_back(Errand::new("M105", Why::Proof(Proof::End))),

@@ -59,7 +59,8 @@ pub(super) struct ProgramSent {
     pub(super) number: u64,
     /// It is the so-many-th of the program.
     pub(super) count: u64,
-    pub(super) homes: bool,
+    /// The axes that it homes.
+    pub(super) homes: [bool; 3],
 }
 
 #[derive(Debug)]

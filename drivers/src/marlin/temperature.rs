@@ -80,12 +80,11 @@ fn power(key: &str, all: &[Reading<'_>]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use headstock_config::machine::Printer;
-
+    use super::super::Setup;
     use super::*;
 
     fn after(text: &str) -> Vec<(String, f64, Option<f64>, Option<f64>)> {
-        let mut marlin = Marlin::with(Printer::default());
+        let mut marlin = Marlin::with(Setup::default());
         marlin.warmed(text);
         let all = marlin.live.temperatures.into_iter();
         all.map(|it| (it.name, it.celsius, it.target, it.power)).collect()

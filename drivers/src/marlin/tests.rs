@@ -1,14 +1,15 @@
 //! Conversations with a firmware, written out as they go over the wire.
 
+mod hands;
 mod stops;
 
 use std::time::{Duration, Instant};
 
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::{Cause, Event};
-use headstock_config::machine::{Mode, Printer};
+use headstock_config::machine::Mode;
 
-use super::Marlin;
+use super::{Marlin, Setup};
 use crate::gcode::{LineTraits, ProgramLine};
 use crate::{Driver, Outbox, Program, Refusal};
 
@@ -22,7 +23,7 @@ struct Talk {
 
 impl Talk {
     fn new() -> Self {
-        let marlin = Marlin::with(Printer::default());
+        let marlin = Marlin::with(Setup::default());
         Self { marlin, now: Instant::now(), out: Outbox::default(), events: Vec::new() }
     }
 

@@ -182,7 +182,7 @@ fn a_hold_drops_the_moves_by_hand_that_wait() {
 #[test]
 fn a_hold_on_the_way_back_from_a_park_leaves_the_rest_of_the_way_for_later() {
     let mut talk = Talk::printing(&[]);
-    talk.marlin.printer.park = Some([5.0, 6.0]);
+    talk.marlin.setup.printer.park = Some([5.0, 6.0]);
     talk.marlin.live.homed = Some(true);
     talk.marlin.live.position_doubt = None;
     talk.sent();
@@ -234,7 +234,7 @@ fn a_closing_house_breaks_off_what_heats_and_leaves_it_cold() {
 #[test]
 fn a_hold_that_was_not_told_where_it_is_does_not_park() {
     let mut talk = Talk::printing(&[]);
-    talk.marlin.printer.park = Some([5.0, 6.0]);
+    talk.marlin.setup.printer.park = Some([5.0, 6.0]);
     talk.marlin.live.homed = Some(true);
     talk.marlin.live.position_doubt = None;
     talk.sent();
