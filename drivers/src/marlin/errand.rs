@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use super::Marlin;
+use super::modal::Modal;
 use super::stream::What;
 use crate::Outbox;
 use crate::gcode::print;
@@ -26,7 +27,7 @@ pub(super) enum Why {
     Temperatures,
     /// M114: where?
     Place,
-    /// A setting of what is reported, or of how.
+    /// A setting of what is reported, or of how lines are read.
     Reporting,
     /// A person's line.
     Person(String),
@@ -104,6 +105,12 @@ impl Marlin {
             }
             self.stream.push(now, &text, What::Errand(why), &mut out.bytes);
         }
+    }
+
+    /// What follows is read as by a firmware that has just started.
+    pub(super) fn plain_modes(&mut self) {
+        let lines = Modal::default().restore();
+        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Reporting)));
     }
 
     /// An errand of this kind waits or is in flight.

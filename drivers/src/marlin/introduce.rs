@@ -16,6 +16,7 @@ use headstock_config::event::Event;
 
 use super::Marlin;
 use super::errand::{Errand, Why};
+use super::modal::Modal;
 use crate::Outbox;
 
 /// A heater that is warmer than any workshop, °C.
@@ -112,6 +113,7 @@ impl Marlin {
         let asked = self.stopping.is_some() || self.halt.is_some();
         self.halt = None;
         self.place = None;
+        self.modal = Modal::default();
         self.live.temperatures.clear();
         self.doubt("the firmware has restarted; its motors had let go");
         out.events.push_back(Event::Restarted { asked });

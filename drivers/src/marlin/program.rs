@@ -5,7 +5,9 @@
 //! Numbering ------------> Flowing --------------> M400 ---------> Proof ---------------> done
 //! ```
 //!
-//! Numbers begin anew with each program, so that a line's number and its place are easily told.
+//! Numbers begin anew with each program. Its first lines are ours: a program is judged as one that
+//! begins in millimetres, absolute, and so it is in them whatever was done by hand before; they are
+//! part of the count, so a firmware that takes the program has taken them.
 //! At the end it is not enough that all answers have been counted: one may have been the answer to
 //! something else. An M105 is the last line; only a firmware that has taken all lines before it
 //! takes it, and it is answered as no other line is.
@@ -180,6 +182,7 @@ impl Marlin {
     pub(super) fn program_numbered(&mut self) {
         if let Some(program) = self.program.as_mut().filter(|it| it.stage == Stage::Numbering) {
             program.stage = Stage::Flowing;
+            self.plain_modes();
         }
     }
 

@@ -172,6 +172,8 @@ impl Marlin {
         self.errands.push_back(Errand::new("M410", Why::Step));
         self.heaters_off();
         self.errands.push_back(Errand::new("M84", Why::Step));
+        // What was to put modes back was dropped with all that waited.
+        self.plain_modes();
         self.errands.push_back(Errand::new("M105", Why::Proof(Proof::Stop)));
     }
 
