@@ -80,6 +80,9 @@ impl Marlin {
             Reply::Temperatures(text) => {
                 self.poll.warmed(now);
                 self.warmed(text);
+                if self.is_heating(text) {
+                    self.works(now);
+                }
             }
             Reply::Position(place) => self.placed(now, place),
             Reply::Firmware(text) => self.it.take_firmware(text),
@@ -174,12 +177,17 @@ impl Marlin {
 
     fn is_busy(&mut self, now: Instant, why: &str, out: &mut Outbox) {
         self.it.keepalive = true;
-        self.poll.answered();
-        self.stream.heard(now);
-        self.stop_hears(now);
+        self.works(now);
         if why.starts_with("paused for") {
             self.waits_for_person(out);
         }
+    }
+
+    /// It carries out what it was sent, and will answer when it is through.
+    fn works(&mut self, now: Instant) {
+        self.poll.answered();
+        self.stream.heard(now);
+        self.stop_hears(now);
     }
 
     fn placed(&mut self, now: Instant, place: [f64; 4]) {

@@ -35,6 +35,8 @@ pub(super) struct Poll {
     /// Lines sent once more since anything was answered.
     strikes: u32,
     silent: bool,
+    /// A print was lost by that, and nobody has switched its heaters off.
+    hot: bool,
 }
 
 impl Poll {
@@ -46,6 +48,11 @@ impl Poll {
     /// Something was answered.
     pub(super) fn answered(&mut self) {
         (self.strikes, self.silent) = (0, false);
+    }
+
+    /// Whether heaters were left on by a print that is lost; asked once.
+    pub(super) fn left_hot(&mut self) -> bool {
+        std::mem::take(&mut self.hot)
     }
 
     /// Temperatures have come.
@@ -91,6 +98,7 @@ impl Marlin {
             return self.introduce(now, out);
         }
         self.poll.silent = true;
+        self.poll.hot |= self.program.is_some();
         let reason = "the firmware does not answer any more".to_owned();
         if self.program.is_some() || self.stopping.is_some() {
             let text = format!("{reason}; its heaters may still be on");

@@ -247,8 +247,10 @@ impl Marlin {
         }
     }
 
-    /// It answers again, and has been told to stop meanwhile: it is told from the beginning.
+    /// It answers again, and has been told to stop meanwhile: it is told from the beginning. If it has
+    /// only lost its print, it still is as hot as that wanted it, and in modes that nobody will undo.
     pub(super) fn stop_heard_again(&mut self, now: Instant, out: &mut Outbox) {
+        let hot = self.poll.left_hot();
         match &mut self.stopping {
             Some(Stopping { phase: Phase::Killing { since }, .. }) => {
                 *since = now;
@@ -258,8 +260,24 @@ impl Marlin {
                 self.errands.clear();
                 self.quick_stop(now, out);
             }
+            None if self.intro == Introduction::Known => {
+                self.plain_modes();
+                if hot {
+                    self.cool(now, out);
+                }
+            }
             None => (),
         }
+    }
+
+    fn cool(&mut self, now: Instant, out: &mut Outbox) {
+        let text = "the firmware answers again: the heaters of the print that was lost are \
+                    switched off";
+        out.events.push_back(Event::Remark { text: text.into() });
+        if self.it.emergency_parser {
+            self.speak_past_the_queue("M108", out);
+        }
+        self.leave_cold(now, out);
     }
 
     /// It restarted: nothing moves and nothing heats.

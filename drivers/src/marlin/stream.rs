@@ -193,6 +193,13 @@ impl Stream {
         0 <= self.taken
     }
 
+    /// The oldest line in flight, as it went over the wire.
+    pub(super) fn oldest(&self) -> Option<&str> {
+        (self.taken + 1 < self.cursor)
+            .then(|| self.line(self.taken + 1))?
+            .map(|it| it.wire.as_str())
+    }
+
     /// A new line of this length may be pushed and would go out at once.
     pub(super) fn has_room(&self, length: usize) -> bool {
         let flight = self.in_flight();

@@ -8,6 +8,7 @@ use headstock_config::machine::Temperature;
 
 use super::Marlin;
 use super::protocol::{Reading, readings};
+use crate::gcode::print::words;
 
 /// Fewer degrees than this and no filament moves (`EXTRUDE_MINTEMP` as shipped).
 pub(super) const COLD: f64 = 170.0;
@@ -38,6 +39,19 @@ impl Marlin {
             (it.celsius, it.target) = (reading.value, reading.target);
             it.power = power(reading.key, &all).or(it.power);
         }
+    }
+
+    /// A report that nobody asked for comes of a line that waits until it is warm, once a second;
+    /// many firmwares are never busy meanwhile. What reports by itself (M155) says nothing of any
+    /// line: one that got lost would be waited for as long as the printer lives.
+    /// Source: Marlin `src/module/temperature.cpp`, `wait_for_hotend` (`W:`, seconds that are left).
+    pub(super) fn is_heating(&self, text: &str) -> bool {
+        let waits = |line: &str| {
+            let code = words(line).nth(1);
+            matches!(code, Some((b'M', Some(109.0 | 116.0 | 190.0..=193.0 | 303.0))))
+        };
+        text.contains(" W:")
+            || !self.it.reports_temperatures && self.stream.oldest().is_some_and(waits)
     }
 
     /// The extruder that is selected, or this one, as it was reported last.

@@ -2,6 +2,7 @@
 
 mod hands;
 mod modes;
+mod silence;
 mod stops;
 
 use std::time::{Duration, Instant};
@@ -71,11 +72,14 @@ impl Talk {
     fn feed(&mut self, numbers: std::ops::RangeInclusive<u64>) {
         for number in numbers {
             assert!(0 < self.marlin.appetite(), "no room for {number}");
-            let traits = LineTraits { moves: true, ..LineTraits::default() };
-            let line =
-                ProgramLine { number, text: format!("G1 X{number}"), traits, end: [None; 3] };
-            self.marlin.feed(self.now, line, &mut self.out);
+            self.feed_line(number, &format!("G1 X{number}"));
         }
+    }
+
+    fn feed_line(&mut self, number: u64, text: &str) {
+        let traits = LineTraits { moves: true, ..LineTraits::default() };
+        let line = ProgramLine { number, text: text.into(), traits, end: [None; 3] };
+        self.marlin.feed(self.now, line, &mut self.out);
     }
 
     fn hear(&mut self, text: &str) {
