@@ -103,6 +103,7 @@ impl Marlin {
             None => self.stream.ok(now, answer.number, answer.queue),
             Some(text) => {
                 self.it.answers_temperatures = true;
+                self.it.heard = true;
                 self.poll.warmed(now);
                 self.warmed(text);
                 let proof = |what: &What| matches!(what, What::Errand(Why::Proof(_)));

@@ -2,8 +2,12 @@
 //!
 //! ```text
 //!  greet, start ─> M110 N0 ─> M115 M105 M114 ─> M155 M154 M876 P1 ─> known
-//!                   ^ again every two seconds: boards take a while to start
+//!                   ^          ^ again if there was nothing but `ok`, a few times
+//!                   again every two seconds: boards take a while to start
 //! ```
+//!
+//! A board that was started slowly answers each M110 that it has found waiting; what is plain among
+//! these answers would pass for answers to the questions.
 //!
 //! Nothing that is sent here moves, heats or switches anything: M110 sets a number, M155, M154 and
 //! M876 P1 say what shall be reported. The very first line is numbered and has a checksum, so that
@@ -49,6 +53,11 @@ impl Marlin {
             return;
         }
         self.intro = Introduction::Asking;
+        self.it.forget_answers();
+        self.ask_all();
+    }
+
+    fn ask_all(&mut self) {
         self.errands.extend([
             Errand::new("M115", Why::Who),
             Errand::new("M105", Why::Temperatures),
@@ -60,6 +69,9 @@ impl Marlin {
     pub(super) fn introduced(&mut self, out: &mut Outbox) {
         if self.intro != Introduction::Asking {
             return;
+        }
+        if self.it.is_mute() {
+            return self.ask_all();
         }
         self.intro = Introduction::Known;
         let mut report = |wanted: bool, line: &str| {

@@ -1,6 +1,7 @@
 //! Conversations with a firmware, written out as they go over the wire.
 
 mod hands;
+mod meeting;
 mod modes;
 mod silence;
 mod stops;
@@ -57,16 +58,20 @@ impl Talk {
     /// wire.
     fn printing(capabilities: &[&str]) -> Self {
         let mut talk = Self::connected(capabilities);
-        talk.marlin.begin(talk.now, Program::default(), &mut talk.out).unwrap();
-        assert_eq!(talk.sent(), ["M110 N0"]);
-        talk.hear("ok");
-        for mode in ["G21", "G90", "M82"] {
-            assert_eq!(talk.sent(), [mode]);
-            talk.hear("ok");
-        }
-        talk.feed(4..=19);
-        talk.take_events();
+        talk.begin();
         talk
+    }
+
+    fn begin(&mut self) {
+        self.marlin.begin(self.now, Program::default(), &mut self.out).unwrap();
+        assert_eq!(self.sent(), ["M110 N0"]);
+        self.hear("ok");
+        for mode in ["G21", "G90", "M82"] {
+            assert_eq!(self.sent(), [mode]);
+            self.hear("ok");
+        }
+        self.feed(4..=19);
+        self.take_events();
     }
 
     fn feed(&mut self, numbers: std::ops::RangeInclusive<u64>) {
