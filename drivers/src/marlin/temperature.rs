@@ -54,11 +54,12 @@ impl Marlin {
             || !self.it.reports_temperatures && self.stream.oldest().is_some_and(waits)
     }
 
-    /// The extruder that is selected, or this one, as it was reported last.
+    /// The nozzle of the extruder that is selected, as it was reported last. Several extruders may
+    /// have one nozzle (MMU, `SINGLENOZZLE`), which is all that is reported then.
     pub(super) fn hotend(&self) -> Option<&Temperature> {
-        let selected = self.modal.tool.filter(|it| 0 < *it).map(|it| format!("hotend{it}"));
-        let name = selected.unwrap_or_else(|| "hotend".into());
-        self.live.temperatures.iter().find(|it| it.name == name)
+        let named = |name: &str| self.live.temperatures.iter().find(|it| it.name == name);
+        let selected = self.modal.tool.filter(|it| 0 < *it);
+        selected.and_then(|it| named(&format!("hotend{it}"))).or_else(|| named("hotend"))
     }
 }
 
@@ -122,5 +123,20 @@ mod tests {
                 ("hotend1".into(), 25.0, Some(0.0), Some(1.0)),
             ]
         );
+    }
+
+    #[test]
+    fn extruders_that_share_a_nozzle_are_as_warm_as_that() {
+        let warm = |text: &str, tool: &str| {
+            let mut marlin = Marlin::with(Setup::default());
+            marlin.warmed(text);
+            marlin.modal.follow(tool);
+            marlin.hotend().map(|it| it.celsius)
+        };
+        let one = "T:210.0 /210.0 B:60.1 /60.0 @:127 B@:0";
+        assert_eq!((warm(one, "T0"), warm(one, "T3")), (Some(210.0), Some(210.0)));
+        let two = "T:20.0 /0.0 T0:20.0 /0.0 T1:215.0 /215.0 @:0 @0:0 @1:127";
+        assert_eq!((warm(two, "T0"), warm(two, "T1")), (Some(20.0), Some(215.0)));
+        assert_eq!(warm("B:60.1 /60.0", "T1"), None);
     }
 }
