@@ -80,6 +80,7 @@ impl Marlin {
             return Err(Refusal::NotNow(if mode == Mode::Idle { "busy" } else { mode.word() }));
         }
         self.hold.clear();
+        self.asks_of_before();
         self.live.percent = None;
         self.live.layer = None;
         self.program = Some(Running { layers: program.layers, ..Running::default() });

@@ -239,6 +239,27 @@ fn a_hold_that_was_not_told_where_it_is_does_not_park() {
 }
 
 #[test]
+fn an_end_of_filament_holds_a_print_though_it_was_told_before_that_began() {
+    let told = |talk: &mut Talk| {
+        let events = talk.take_events().into_iter();
+        events.filter(|event| matches!(event, Event::Asks { .. })).count()
+    };
+    let mut talk = Talk::connected(&[]);
+    talk.hear("//action:out_of_filament T0");
+    assert_eq!(talk.marlin.live().asks.as_deref(), Some("out of filament T0"));
+    talk.begin();
+    assert_eq!(
+        (talk.marlin.live().asks.as_deref(), talk.marlin.live().mode),
+        (None, Mode::Running)
+    );
+    talk.hear("//action:out_of_filament T0");
+    assert_eq!(talk.marlin.live().mode, Mode::Holding);
+    assert_eq!(told(&mut talk), 1);
+    talk.hear("//action:out_of_filament T0");
+    assert_eq!(told(&mut talk), 0, "it says so again and again");
+}
+
+#[test]
 fn a_printer_that_asks_to_go_on_is_not_obeyed() {
     let mut talk = Talk::printing(&[]);
     talk.sent();
