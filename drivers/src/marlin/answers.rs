@@ -119,6 +119,9 @@ impl Marlin {
                 }
             }
         }
+        if let Some(free) = answer.planner {
+            self.jog_told(free);
+        }
         self.take_ended(now, out);
     }
 
@@ -148,7 +151,8 @@ impl Marlin {
     fn errand_done(&mut self, now: Instant, why: Why, out: &mut Outbox) {
         match why {
             Why::Who | Why::Temperatures | Why::Reporting | Why::Step => (),
-            Why::Hand | Why::Back | Why::Person(_) => (),
+            Why::Hand | Why::Back | Why::Person(_) | Why::Segment => (),
+            Why::Unfinished => self.jog_rests(),
             Why::Place if self.intro == Introduction::Asking => {
                 self.poll.warmed(now);
                 self.poll.placed(now);

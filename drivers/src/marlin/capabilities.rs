@@ -77,6 +77,11 @@ impl Capabilities {
         self.planner_blocks = self.planner_blocks.max(free.min(1024));
     }
 
+    /// Answers tell how many planner blocks are free.
+    pub(super) fn tells_planner(&self) -> bool {
+        0 < self.planner_blocks
+    }
+
     /// For the house.
     pub(super) fn controller(&self) -> Controller {
         let name = if self.name.is_empty() { "RepRap" } else { &self.name };

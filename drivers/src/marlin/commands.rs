@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use headstock_config::command::{Command, Override};
+use headstock_config::command::{Command, HoldWish, Override};
 use headstock_config::machine::Mode;
 
 use super::Marlin;
@@ -20,10 +20,6 @@ use crate::{Outbox, Refusal};
 
 /// Commands that may wait for their turn.
 const BACKLOG: usize = 24;
-/// mm/min: faster is a slip of the pen.
-const FASTEST: f64 = 60_000.0;
-/// mm: further is, too.
-const FARTHEST: f64 = 10_000.0;
 /// Filament moved at once, mm (`EXTRUDE_MAXLENGTH` as shipped).
 const LONGEST: f64 = 200.0;
 
@@ -35,6 +31,10 @@ impl Marlin {
         command: Command,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
+        let held = self.jogs.is_held();
+        if !matches!(command, Command::JogHold { .. } | Command::Override { .. }) {
+            self.jog_let_go();
+        }
         self.permit(&command)?;
         match command {
             Command::Hold | Command::Stop | Command::Abort => {
@@ -42,6 +42,16 @@ impl Marlin {
                 Ok(())
             }
             Command::Resume => self.resume(now, out),
+            Command::JogHold { toward, feed, lease_ms } => {
+                self.jog_hold(now, HoldWish { toward, feed, lease_ms })
+            }
+            Command::JogCancel if !held => {
+                Err(Refusal::Unsupported("break a single move off; stop it"))
+            }
+            Command::JogCancel | Command::JogEnd => {
+                self.jog_end();
+                Ok(())
+            }
             Command::Answer { choice } => self.answer(choice, out),
             Command::Unlock | Command::Reset => self.unlock(now, out),
             command => {
@@ -69,7 +79,6 @@ impl Marlin {
                 self.person(if on { "M17" } else { "M84" });
                 Ok(())
             }
-            Command::JogCancel => Err(Refusal::Unsupported("break a single move off; stop it")),
             Command::Probe { .. } => Err(Refusal::Unsupported("probe")),
             Command::Zero { .. } | Command::WorkOffset { .. } => {
                 Err(Refusal::Unsupported("shift its coordinates"))
@@ -102,34 +111,6 @@ impl Marlin {
         let axes = homed_by(&line);
         self.errands.push_back(Errand::new(line, Why::Home(axes)));
         self.errands.push_back(Errand::new("M114", Why::Rest(Rest::Home)));
-    }
-
-    /// Behind lines that move something.
-    fn located(&mut self) {
-        self.errands.push_back(Errand::new("M400", Why::Hand));
-        self.errands.push_back(Errand::new("M114", Why::Rest(Rest::Hand)));
-    }
-
-    fn jog(&mut self, by: [Option<f64>; 3], feed: f64, absolute: bool) -> Result<(), Refusal> {
-        let feed = within(feed, 1.0, FASTEST, "feed")?;
-        let mut words = String::new();
-        for (letter, value) in ["X", "Y", "Z"].into_iter().zip(by) {
-            if let Some(value) = value {
-                words +=
-                    &format!(" {letter}{:.3}", within(value, -FARTHEST, FARTHEST, "distance")?);
-            }
-        }
-        if words.is_empty() {
-            return Err(Refusal::BadCommand("no axis is given".into()));
-        }
-        self.judge_step(by, absolute)?;
-        let modal = self.modal;
-        let mode = if absolute { "G90" } else { "G91" };
-        let mut lines = vec!["G21".to_owned(), mode.to_owned(), format!("G1{words} F{feed:.0}")];
-        lines.extend(modal.restore());
-        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Hand)));
-        self.located();
-        Ok(())
     }
 
     fn override_to(&mut self, which: Override, percent: u16) -> Result<(), Refusal> {
@@ -294,6 +275,8 @@ fn permitted(command: &Command, mode: Mode, program: bool) -> bool {
         Command::Answer { .. } => matches!(mode, Held | Running | Idle),
         // By hand, in the middle of a print: its nozzle would be elsewhere than it believes.
         Command::Home { .. } | Command::Motors { .. } => mode == Idle,
+        // What is held looks for itself.
+        Command::JogHold { .. } | Command::JogEnd | Command::JogCancel => true,
         // One press, one step.
         Command::Jog { .. } => mode == Idle,
         Command::Extrude { .. } => matches!(mode, Idle | Jogging) || mode == Held && program,
@@ -302,7 +285,7 @@ fn permitted(command: &Command, mode: Mode, program: bool) -> bool {
     }
 }
 
-fn within(value: f64, low: f64, high: f64, what: &str) -> Result<f64, Refusal> {
+pub(super) fn within(value: f64, low: f64, high: f64, what: &str) -> Result<f64, Refusal> {
     if (low..=high).contains(&value) {
         return Ok(value);
     }

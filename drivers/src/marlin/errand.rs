@@ -37,6 +37,10 @@ pub(super) enum Why {
     Step,
     /// A step of a move by hand: a hold drops it if it moves anything.
     Hand,
+    /// A piece of a jog that somebody holds.
+    Segment,
+    /// Whether anything of that is unfinished.
+    Unfinished,
     /// A step of the way back from a park: a hold keeps it for later.
     Back,
     /// M400: all motion is over. By hand, the M114 behind it.

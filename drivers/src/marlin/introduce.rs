@@ -42,6 +42,7 @@ impl Marlin {
     /// Begins from nothing.
     pub(super) fn introduce(&mut self, now: Instant, out: &mut Outbox) {
         self.intro = Introduction::Numbering;
+        self.jogs.clear();
         self.errands.clear();
         out.bytes.clear();
         self.stream.renumber(now, &mut out.bytes);

@@ -105,6 +105,7 @@ impl Marlin {
             out.events.push_back(Event::Remark { text });
         }
         self.hold.clear();
+        self.jogs.clear();
         self.errands.clear();
         self.stop_loses(out);
         self.lose_program(Cause::Link, reason, false, out);
