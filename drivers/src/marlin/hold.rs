@@ -140,7 +140,7 @@ impl Marlin {
         let filament = self.hotend().is_some_and(|it| super::temperature::COLD <= it.celsius);
         self.hold.left = Some(Left { at, modal: self.modal, filament });
         self.hold.phase = Phase::Parking;
-        let Printing { retract, lift, .. } = self.moves(filament);
+        let Printing { retract, lift, .. } = self.moves(filament, at[2]);
         let [x, y] = park;
         self.step("G21");
         self.step("G91");
@@ -164,10 +164,13 @@ impl Marlin {
         self.errands.push_back(Errand::new(line, Why::Back));
     }
 
-    fn moves(&self, filament: bool) -> Printing {
+    /// From this height.
+    fn moves(&self, filament: bool, z: f64) -> Printing {
         let it = &self.setup.printer;
         let only = |mm: f64| if filament { mm } else { 0.0 };
-        Printing { retract: only(it.retract_mm), purge: only(it.purge_mm), lift: it.lift_mm }
+        let above = self.limits().map_or(it.lift_mm, |it| (it.max[2] - z).max(0.0));
+        let lift = it.lift_mm.min(above);
+        Printing { retract: only(it.retract_mm), purge: only(it.purge_mm), lift }
     }
 
     /// Goes on after a hold, or lets the firmware go on that waits for a person.
@@ -204,8 +207,8 @@ impl Marlin {
             rest.iter().for_each(|line| self.back(line));
             return Ok(());
         }
-        let Printing { retract, purge, lift } = self.moves(left.filament);
         let [x, y, z, e] = left.at;
+        let Printing { retract, purge, lift } = self.moves(left.filament, z);
         self.back("G21");
         self.back("G90");
         self.back("M83");

@@ -2,7 +2,7 @@
 
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::{Cause, Event};
-use headstock_config::machine::Mode;
+use headstock_config::machine::{Envelope, Mode};
 
 use super::{Talk, answer_all};
 use crate::Driver;
@@ -208,6 +208,35 @@ fn a_hold_on_the_way_back_from_a_park_leaves_the_rest_of_the_way_for_later() {
     let down = sent.iter().filter(|it| it.starts_with("G1 Z3.000")).count();
     assert_eq!(down, 1, "once in all: {sent:?}");
     assert!(!sent.iter().any(|it| it.starts_with("G1 X1.000")), "{sent:?}");
+}
+
+#[test]
+fn a_held_print_is_lifted_no_higher_than_the_printer_reaches() {
+    for (top, lift) in
+        [(250.0, Some("G1 Z10.000 F600")), (180.0, Some("G1 Z5.000 F600")), (170.0, None)]
+    {
+        let mut talk = Talk::printing(&[]);
+        talk.marlin.setup.printer.park = Some([5.0, 6.0]);
+        talk.marlin.setup.envelope = Some(Envelope { min: [0.0; 3], max: [200.0, 200.0, top] });
+        talk.marlin.live.homed = Some(true);
+        talk.marlin.live.position_doubt = None;
+        talk.marlin.stop(talk.now, Stop::Hold, &mut talk.out);
+        let mut sent = Vec::new();
+        while talk.marlin.live().mode != Mode::Held {
+            for line in talk.sent() {
+                if line == "M114" {
+                    talk.hear("X:1.00 Y:2.00 Z:175.00 E:4.00 Count X:0 Y:0 Z:0");
+                }
+                talk.hear(if line == "M105" { "ok T:21.0 /0.0" } else { "ok" });
+                sent.push(line);
+            }
+        }
+        let lifted = sent.iter().find(|it| it.starts_with("G1 Z")).map(String::as_str);
+        assert_eq!(lifted, lift, "{top}");
+        talk.marlin.obey(talk.now, Command::Resume, &mut talk.out).unwrap();
+        let back = answer_all(&mut talk);
+        assert_eq!(back.iter().any(|it| it.starts_with("G1 Z175.000")), lift.is_some(), "{back:?}");
+    }
 }
 
 #[test]
