@@ -9,6 +9,7 @@ mod house {
     mod pins;
     mod power;
     mod printer;
+    mod printer_hands;
     mod restart;
     mod rules;
     mod start;
