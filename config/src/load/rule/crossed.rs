@@ -90,20 +90,23 @@ fn suppressions(all: &All<'_>, known: &Known<'_>, findings: &mut Findings) {
     let by: BTreeMap<&str, &[String]> =
         right(&all.alarms).map(|(_, it)| (it.name.as_str(), &it.suppressed_by[..])).collect();
     let interlocks: Vec<&str> = right(&all.interlocks).map(|(_, it)| it.name.as_str()).collect();
+    let raised: Vec<_> = known.raises().collect();
     for (table, alarm) in right(&all.alarms) {
         for id in &alarm.suppressed_by {
-            if by.contains_key(id.as_str()) || interlocks.contains(&id.as_str()) || known.raises(id)
-            {
+            let declared = by.contains_key(id.as_str()) || interlocks.contains(&id.as_str());
+            if declared || raised.iter().any(|it| it == id) {
                 continue;
             }
             let Some(entry) = table.entry("suppressed_by") else { continue };
             let message = format!("{}there is no alarm `{id}`", table.whose);
             let path = table.path_of("suppressed_by");
             let problem = findings.at(entry.value_at, "config.alarm.unknown", &path, message);
-            let names = by.keys().copied().chain(interlocks.iter().copied());
+            let declared = by.keys().copied().chain(interlocks.iter().copied());
+            let names = declared.chain(raised.iter().map(AsRef::as_ref));
             problem.hint = nearest(id, names).map(value::did_you_mean);
             problem.accepted = Some(
-                "names of alarms and interlocks; `MACHINE.offline`, `MACHINE.controller`".into(),
+                "names of alarms and interlocks; `MACHINE.offline`, `MACHINE.controller`, `house.disk` …"
+                    .into(),
             );
         }
         let next = |id: &str| by.get(id).copied().unwrap_or_default().to_vec();
