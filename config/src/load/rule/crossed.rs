@@ -105,7 +105,7 @@ fn suppressions(all: &All<'_>, known: &Known<'_>, findings: &mut Findings) {
             let names = declared.chain(raised.iter().map(AsRef::as_ref));
             problem.hint = nearest(id, names).map(value::did_you_mean);
             problem.accepted = Some(
-                "names of alarms and interlocks; `MACHINE.offline`, `MACHINE.controller`, `house.disk` …"
+                "names of alarms and interlocks; `MACHINE.offline`, `MACHINE.controller`; `house.disk` and its like"
                     .into(),
             );
         }
@@ -210,30 +210,32 @@ fn inputs(when: &Condition) -> Vec<String> {
 
 /// A rule whose output comes back as its own input.
 fn circles(all: &All<'_>, findings: &mut Findings) {
-    let follows: Vec<(Vec<String>, String)> =
-        right(&all.follows).map(|(_, it)| (inputs(&it.when), it.point())).collect();
+    let follows = right(&all.follows).map(|(_, it)| (inputs(&it.when), it.point()));
+    let interlocks = right(&all.interlocks).filter_map(|(_, it)| match &it.does {
+        Does::Write(output) => Some((inputs(&it.when), output.point())),
+        Does::Stop { .. } => None,
+    });
+    let writes: Vec<(Vec<String>, String)> = follows.chain(interlocks).collect();
     // From a point to the points that are written because of it.
     let next = |point: &str| {
-        let moved = follows.iter().filter(|(inputs, _)| inputs.iter().any(|it| it == point));
+        let moved = writes.iter().filter(|(inputs, _)| inputs.iter().any(|it| it == point));
         moved.map(|(_, output)| output.clone()).collect::<Vec<_>>()
     };
     let accepted = "conditions about points that this rule does not move";
-    for (table, follow) in right(&all.follows) {
-        let output = follow.point();
-        if let Some(input) =
-            inputs(&follow.when).into_iter().find(|it| *it == output || reaches(&output, it, &next))
-        {
+    let mut look = |table: &Section<'_>, when: &Condition, output: String| {
+        let fed = |it: &String| *it == output || reaches(&output, it, &next);
+        if let Some(input) = inputs(when).into_iter().find(fed) {
             let over = if input == output { "" } else { ", over other rules" };
             let message = format!("its output `{output}` feeds its own input `{input}`{over}");
             say(table, "when", "config.rule.circle", &message, accepted, findings);
         }
+    };
+    for (table, follow) in right(&all.follows) {
+        look(table, &follow.when, follow.point());
     }
     for (table, interlock) in right(&all.interlocks) {
         let Does::Write(output) = &interlock.does else { continue };
-        if inputs(&interlock.when).contains(&output.point()) {
-            let message = format!("its output `{}` feeds its own input", output.point());
-            say(table, "when", "config.rule.circle", &message, accepted, findings);
-        }
+        look(table, &interlock.when, output.point());
     }
 }
 
