@@ -5,7 +5,7 @@
 //! latched interlocks, and machines that nobody has cleared.
 //!
 //! Invariants: a stop is never refused, nor is a write that calms a tag down (its safe state, what
-//! a stop writes to it, off); no permissive keeps a follow rule from switching off; whoever is refused is told the rule, the point and what the point says.
+//! a stop writes to it, off), nor a typed line that only switches something off; no permissive keeps a follow rule from switching off; whoever is refused is told the rule, the point and what the point says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +13,8 @@ use headstock_config::command::Command;
 use headstock_config::explain::Explain;
 use headstock_config::point::Value;
 use headstock_config::rule::{Because, Condition, Does, Kind, Reading, What, same};
+
+use headstock_drivers::gcode::calm::only_switches_off;
 
 use super::declared::Declared;
 use super::engine::open;
@@ -170,6 +172,7 @@ pub enum Wish<'w> {
 /// What a wish comes to. Exhaustive on purpose: whoever adds a command decides here what it does.
 fn whats(wish: &Wish<'_>) -> &'static [What] {
     match wish {
+        Wish::Command(Command::Run { line }) if only_switches_off(line) => &[],
         // A program and a line of G-code may do anything.
         // So may what waits for an answer.
         Wish::Start

@@ -10,6 +10,7 @@
 pub mod analysis;
 mod arc;
 mod block;
+pub mod calm;
 pub mod clean;
 mod extent;
 pub mod interpreter;
