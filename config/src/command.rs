@@ -149,6 +149,8 @@ pub enum Override {
     Rapid,
     /// Spindle speed.
     Spindle,
+    /// Filament that a printer pushes out.
+    Flow,
 }
 
 /// The three stops. None of them is an emergency stop: that is a switch that cuts power.

@@ -1,11 +1,12 @@
 //! Hands on a pretend printer, through the whole house.
 
-use headstock_config::command::Command;
+use headstock_config::command::{Command, Override};
+use headstock_config::job::JobState;
 use headstock_config::machine::Mode;
 use headstock_drivers::marlin::sim::Options;
 use tokio::time::{Duration, interval};
 
-use super::printer::{Printer, until};
+use super::printer::{Printer, tower, until};
 use super::start::Open;
 
 const BED: &str = "envelope = { min = [0, 0, 0], max = [200, 200, 180] }\n";
@@ -62,5 +63,26 @@ async fn a_held_key_moves_a_printer_within_the_distance_that_is_printed_beside_i
     assert_eq!(open.desk().jog("printer"), None);
     let live = open.desk().one_equipment("printer").unwrap().live;
     assert!((live.work_position.unwrap()[0] - rest).abs() < 0.01, "{live:?}");
+    open.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn feed_and_flow_of_a_print_are_overridden_while_it_runs_and_stay_so() {
+    let printer = Printer::new(Options { time_scale: 60.0, ..Options::default() });
+    let open = printer.house("").await;
+    let job = open.start(&tower(250)).await;
+    until(&open, |live| live.progress.is_some_and(|it| 40 < it.line)).await;
+    for (which, percent) in [(Override::Feed, 150), (Override::Flow, 90)] {
+        tell(&open, Command::Override { which, percent }).await.unwrap();
+    }
+    until(&open, |live| live.overrides[0] == 150 && live.flow == Some(90)).await;
+    let spindle = Command::Override { which: Override::Spindle, percent: 100 };
+    assert!(tell(&open, spindle).await.unwrap_err().contains("it has none"));
+    open.until(&job, JobState::over).await;
+    assert_eq!(printer.sim.counters().percent, [150.0, 90.0], "as a printer's own panel has it");
+    // A house that comes later asks what they are.
+    open.house.close().await;
+    let open = printer.house("").await;
+    until(&open, |live| live.overrides[0] == 150 && live.flow == Some(90)).await;
     open.house.close().await;
 }

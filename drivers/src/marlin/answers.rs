@@ -85,6 +85,7 @@ impl Marlin {
             Reply::Firmware(text) => self.it.take_firmware(text),
             Reply::Capability(name, on) => self.it.take(name, on),
             Reply::Other(text) if text.starts_with("area:") => self.reach.take_area(text),
+            Reply::Other(text) if self.overrides_told(text) => (),
             Reply::Other(text) => self.said(now, text, out),
         }
     }
@@ -152,6 +153,7 @@ impl Marlin {
             Why::Place if self.intro == Introduction::Asking => {
                 self.poll.warmed(now);
                 self.poll.placed(now);
+                self.poll.introduced(now);
                 self.introduced(out);
             }
             Why::Place => self.hold_placed(),

@@ -62,6 +62,11 @@ impl Capabilities {
         0 < self.planner_blocks
     }
 
+    /// M220 and M221 without a value only tell: some relatives take that for 100.
+    pub(super) fn tells_overrides(&self) -> bool {
+        self.name == "Marlin"
+    }
+
     /// For the house.
     pub(super) fn controller(&self) -> Controller {
         let name = if self.name.is_empty() { "RepRap" } else { &self.name };

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use headstock_config::command::{Command, HoldWish, Override};
+use headstock_config::command::{Command, HoldWish};
 use headstock_config::machine::Mode;
 
 use super::Marlin;
@@ -111,18 +111,6 @@ impl Marlin {
         let axes = homed_by(&line);
         self.errands.push_back(Errand::new(line, Why::Home(axes)));
         self.errands.push_back(Errand::new("M114", Why::Rest(Rest::Home)));
-    }
-
-    fn override_to(&mut self, which: Override, percent: u16) -> Result<(), Refusal> {
-        let percent = percent.clamp(10, 200);
-        match which {
-            Override::Feed => {
-                self.live.overrides[0] = percent;
-                self.errands.push_back(Errand::new(format!("M220 S{percent}"), Why::Reporting));
-                Ok(())
-            }
-            _ => Err(Refusal::Unsupported("override this")),
-        }
     }
 
     fn typed(&mut self, line: &str) -> Result<(), Refusal> {

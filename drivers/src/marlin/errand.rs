@@ -100,8 +100,7 @@ impl Marlin {
                 return;
             }
             let Errand { text, why } = self.errands.pop_front().expect("it was looked at above");
-            self.modal.follow(&text);
-            self.reach_follow(&text);
+            self.follow(&text);
             if why == Why::Place && self.hold.locates() || matches!(why, Why::Extrude(..)) {
                 // An answer that was counted wrongly shall not pass for where it is now.
                 self.place = None;

@@ -27,6 +27,7 @@ mod jog_hold;
 pub mod line;
 mod modal;
 mod mode;
+mod overrides;
 mod poll;
 mod program;
 pub mod protocol;
@@ -156,6 +157,13 @@ impl Marlin {
             self.send_errands(now, out);
         }
         self.show_mode(out);
+    }
+
+    /// A line goes out: what it changes is taken note of.
+    fn follow(&mut self, text: &str) {
+        self.modal.follow(text);
+        self.reach_follow(text);
+        self.overrides_follow(text);
     }
 
     /// Position is not to be trusted any more.

@@ -98,8 +98,8 @@ pub enum Order {
     Override {
         /// The machine's id
         machine: String,
-        /// What it acts on
-        #[arg(value_parser = words::<Override>(&["feed", "rapid", "spindle"]))]
+        /// What it acts on; flow is a printer's filament
+        #[arg(value_parser = words::<Override>(&["feed", "rapid", "spindle", "flow"]))]
         which: Override,
         /// 10 to 200; for rapid 25, 50 or 100
         percent: u16,
@@ -345,6 +345,7 @@ mod tests {
                 Command::Write { tag: "light".into(), value: Value::Flag(true) },
             ),
             ("override mill feed 120", Command::Override { which: Override::Feed, percent: 120 }),
+            ("override mill flow 95", Command::Override { which: Override::Flow, percent: 95 }),
         ];
         for (words, expected) in spelt {
             assert_eq!(command(words), Ok(expected), "{words}");

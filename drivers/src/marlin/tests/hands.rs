@@ -1,6 +1,6 @@
 //! Conversations in which people move the printer by hand.
 
-use headstock_config::command::Command;
+use headstock_config::command::{Command, Override};
 use headstock_config::machine::{Envelope, Mode};
 
 use super::Talk;
@@ -150,4 +150,39 @@ fn filament_that_is_moved_by_hand_leaves_the_count_as_it_was() {
         sent.extend(talk.sent());
     }
     assert_eq!(sent[1..4], ["M83", "G1 E5.000 F200", "G92 E12.50000"]);
+}
+
+#[test]
+fn overrides_are_what_was_sent_and_what_the_printer_tells() {
+    let mut talk = Talk::connected(&[]);
+    let told = |talk: &Talk| (talk.marlin.live().overrides[0], talk.marlin.live().flow);
+    assert_eq!(told(&talk), (100, None));
+    talk.wait(1100);
+    assert_eq!(talk.sent(), ["M220"], "it is asked once, when it rests");
+    talk.hear("FR:150%\nok");
+    assert_eq!(talk.sent(), ["M221"]);
+    talk.hear("echo:E0 Flow: 90%\nok");
+    assert_eq!(told(&talk), (150, Some(90)));
+    for (which, percent, line) in
+        [(Override::Feed, 200, "M220 S200"), (Override::Flow, 95, "M221 S95")]
+    {
+        talk.tell(Command::Override { which, percent }).unwrap();
+        assert_eq!(talk.sent(), [line]);
+        talk.hear("ok");
+    }
+    assert_eq!(told(&talk), (200, Some(95)));
+    talk.run("M221 T0 S80").unwrap();
+    talk.run("M220 B").unwrap();
+    talk.is_at([0.0; 3]);
+    assert_eq!(told(&talk), (200, Some(80)));
+    for (which, percent) in [
+        (Override::Feed, 9),
+        (Override::Flow, 201),
+        (Override::Rapid, 50),
+        (Override::Spindle, 100),
+    ] {
+        assert!(talk.tell(Command::Override { which, percent }).is_err(), "{which:?}");
+    }
+    talk.wait(9000);
+    assert!(!talk.sent().contains(&"M220".to_owned()));
 }
