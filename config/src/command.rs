@@ -54,9 +54,11 @@ pub enum Command {
     JogEnd,
     /// Move until the probe touches.
     Probe {
-        /// Distance per axis.
+        /// Distance per axis. A printer probes straight down where it is: none.
+        #[serde(default)]
         by: [Option<f64>; 3],
-        /// mm/min.
+        /// mm/min. A printer has its own.
+        #[serde(default)]
         feed: f64,
         /// Missing contact is no alarm (G38.3 instead of G38.2).
         #[serde(default)]

@@ -82,6 +82,7 @@ impl Marlin {
                 self.warmed(text);
             }
             Reply::Position(place) => self.placed(now, place),
+            Reply::Bed(at) => self.touched(at, out),
             Reply::Firmware(text) => self.it.take_firmware(text),
             Reply::Capability(name, on) => self.it.take(name, on),
             Reply::Other(text) if text.starts_with("area:") => self.reach.take_area(text),
@@ -150,6 +151,7 @@ impl Marlin {
             Why::Who | Why::Temperatures | Why::Reporting | Why::Step => (),
             Why::Hand | Why::Back | Why::Person(_) | Why::Segment => (),
             Why::Unfinished => self.jog_rests(),
+            Why::Probe => self.probe_over(out),
             Why::Place if self.intro == Introduction::Asking => {
                 self.poll.warmed(now);
                 self.poll.placed(now);

@@ -18,6 +18,8 @@ pub(super) struct Capabilities {
     pub(super) reports_temperatures: bool,
     pub(super) reports_position: bool,
     pub(super) prompts: bool,
+    /// A probe for the bed.
+    pub(super) probe: bool,
     pub(super) extruders: u32,
     /// M105 is answered by `ok T:…`.
     pub(super) answers_temperatures: bool,
@@ -44,6 +46,7 @@ impl Capabilities {
             "AUTOREPORT_TEMP" => self.reports_temperatures = on,
             "AUTOREPORT_POS" => self.reports_position = on,
             "PROMPT_SUPPORT" => self.prompts = on,
+            "Z_PROBE" => self.probe = on,
             "CHAMBER_TEMPERATURE" => self.chamber = on,
             _ => (),
         }

@@ -56,12 +56,12 @@ pub enum Order {
         #[arg(long, conflicts_with_all = ["words", "absolute"])]
         cancel: bool,
     },
-    /// Move until the probe touches: probe mill Z-20 F100
+    /// Move until the probe touches: probe mill Z-20 F100, probe printer
     Probe {
         /// The machine's id
         machine: String,
-        /// Distances in mm, and F in mm/min
-        #[arg(required = true, value_name = "WORD")]
+        /// Distances in mm, and F in mm/min; none for a printer, which probes where it is
+        #[arg(value_name = "WORD")]
         words: Vec<String>,
         /// No contact is no alarm
         #[arg(long)]
@@ -201,6 +201,9 @@ impl Order {
                 let Moves { by, feed } = Moves::with_feed(&words)?;
                 (machine, Command::Jog { by, feed, absolute })
             }
+            Self::Probe { machine, words, lenient } if words.is_empty() => {
+                (machine, Command::Probe { by: NO_AXIS, feed: 0.0, lenient })
+            }
             Self::Probe { machine, words, lenient } => {
                 let Moves { by, feed } = Moves::with_feed(&words)?;
                 (machine, Command::Probe { by, feed, lenient })
@@ -334,6 +337,11 @@ mod tests {
                     feed: 600.0,
                     absolute: true,
                 },
+            ),
+            ("probe mill", Command::Probe { by: NO_AXIS, feed: 0.0, lenient: false }),
+            (
+                "probe mill Z-2 F60",
+                Command::Probe { by: [None, None, Some(-2.0)], feed: 60.0, lenient: false },
             ),
             ("check mill off", Command::Check { on: false }),
             (

@@ -1,6 +1,7 @@
 //! Conversations in which people move the printer by hand.
 
-use headstock_config::command::{Command, Override};
+use headstock_config::command::{Command, NO_AXIS, Override};
+use headstock_config::event::Event;
 use headstock_config::machine::{Envelope, Mode};
 
 use super::Talk;
@@ -185,4 +186,42 @@ fn overrides_are_what_was_sent_and_what_the_printer_tells() {
     }
     talk.wait(9000);
     assert!(!talk.sent().contains(&"M220".to_owned()));
+}
+
+fn probe(by: [Option<f64>; 3]) -> Command {
+    Command::Probe { by, feed: 0.0, lenient: false }
+}
+
+#[test]
+fn a_printer_probes_where_it_is_if_it_has_a_probe_and_knows_where_that_is() {
+    let mut talk = Talk::homed(&[]);
+    assert!(why(talk.tell(probe(NO_AXIS))).contains("Z_PROBE"));
+    let mut talk = Talk::connected(&["Z_PROBE"]);
+    assert!(why(talk.tell(probe(NO_AXIS))).contains("home it"));
+    let mut talk = Talk::homed(&["Z_PROBE"]);
+    assert!(why(talk.tell(probe([None, None, Some(-5.0)]))).contains("name no axis"));
+    talk.tell(probe(NO_AXIS)).unwrap();
+    assert_eq!(talk.sent(), ["G30"]);
+    talk.hear("Bed X: 12.00 Y: 20.00 Z: -0.05");
+    talk.hear("ok");
+    talk.is_at([52.0, 30.0, 5.0]);
+    let probed = Event::Probed { at: [12.0, 20.0, -0.05], touched: true };
+    assert!(talk.take_events().contains(&probed));
+    // It says nothing of the bed.
+    talk.tell(probe(NO_AXIS)).unwrap();
+    talk.is_at([52.0, 30.0, 5.0]);
+    let failed = |it: &Event| matches!(it, Event::CommandFailed { sent, .. } if sent == "G30");
+    assert!(talk.take_events().iter().any(failed));
+}
+
+#[test]
+fn a_printer_is_not_zeroed_by_hand_and_says_what_to_do_instead() {
+    let mut talk = Talk::homed(&[]);
+    for command in [
+        Command::Zero { system: None, at: [Some(0.0), None, None] },
+        Command::WorkOffset { system: 2 },
+    ] {
+        assert!(why(talk.tell(command)).ends_with("home it"));
+    }
+    assert_eq!(talk.sent(), [""; 0]);
 }
