@@ -120,12 +120,32 @@ async fn a_printer_touches_its_bed_and_the_place_is_in_the_book() {
 async fn a_house_that_closes_leaves_a_printer_cold_that_waits_for_warmth_twice() {
     let printer = Printer::new(Options::default());
     let open = printer.house("").await;
-    let settled = "M117 it is told how long its queue is\n".repeat(40);
-    let program = settled + "M109 S200\nM109 S210\nM190 S60\n";
-    open.start(&program).await;
+    open.start(&warm_up()).await;
     until(&open, |live| live.temperatures.iter().any(|it| it.target == Some(200.0))).await;
 
     open.house.close().await;
 
     assert_eq!(printer.sim.counters().targets, [0.0; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_print_that_is_cancelled_while_it_waits_for_warmth_twice_ends_cold() {
+    // Without a parser that looks ahead it has to get warm first.
+    for (emergency_parser, time_scale) in [(true, 1.0), (false, 10.0)] {
+        let options = Options { emergency_parser, time_scale, ..Options::default() };
+        let printer = Printer::new(options);
+        let open = printer.house("").await;
+        let job = open.start(&warm_up()).await;
+        until(&open, |live| live.temperatures.iter().any(|it| it.target == Some(200.0))).await;
+        open.desk().cancel_job(&open.ada, &job).await.unwrap();
+        open.until(&job, JobState::over).await;
+        open.mode(Mode::Idle).await;
+        assert_eq!(printer.sim.counters().targets, [0.0; 2]);
+        open.house.close().await;
+    }
+}
+
+/// A program that waits for warmth again and again, behind what opens the window.
+fn warm_up() -> String {
+    "M117 it is told how long its queue is\n".repeat(40) + "M109 S200\nM109 S210\nM190 S60\n"
 }
