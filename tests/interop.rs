@@ -8,4 +8,5 @@ mod interop {
     mod client;
     mod door;
     mod peers;
+    mod record;
 }

@@ -318,6 +318,17 @@ pub enum Framing {
     Huanyang,
 }
 
+/// By which function values get into holding registers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WriteFunction {
+    /// 6 or 16, and 3 to read back.
+    #[default]
+    Write,
+    /// 23: written and read back in one transaction. Where a device does not know it, as above.
+    ReadWrite,
+}
+
 /// What a machine on a bus declares beside its tags. All times in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Bus {
@@ -338,6 +349,9 @@ pub struct Bus {
     pub max_gap: Option<u16>,
     /// Modbus: most registers in one request, 1 to 125.
     pub max_registers: u16,
+    /// Modbus: by which function holding registers are written. Single bits of them are not: those
+    /// have a function of their own.
+    pub write_function: WriteFunction,
     /// A tag that is written again and again, so that the device stops by itself when the house
     /// falls silent.
     pub watchdog: Option<Watchdog>,
@@ -360,6 +374,7 @@ impl Default for Bus {
             pause_ms: 0,
             max_gap: None,
             max_registers: 125,
+            write_function: WriteFunction::Write,
             watchdog: None,
             profile: None,
             chip: None,

@@ -1,18 +1,23 @@
 //! What buses do under load: run it on a quiet box with
-//! `cargo bench -p headstock-tests --bench buses -- rtu|dead|tcp|faults`.
+//! `cargo bench -p headstock-tests --bench buses -- rtu|dead|tcp|faults|stop`.
 //!
 //! * `rtu`: 32 devices of 20 registers each on one pretend line at 9600 baud, asked for nearly all
 //!   that the line can carry. How busy is it, and how late is the latest poll?
 //! * `dead`: the same, and one of them dies. What does that cost the others?
 //! * `tcp`: 1,000 tags of one device at 10 Hz. What does the house spend on them?
+//! * `stop 200`: 200 stops of a drive that shares a line at 9600 baud with eight devices that are read
+//!   all the time and one that is switched off, with a second for an answer. How long is it from asking
+//!   for a stop to its first byte on the line, and to its confirmation?
 //! * `faults`: 100,000 requests to devices that answer late, not at all, for others or wrongly. Is
 //!   any value given to a tag that does not hold it?
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use headstock_config::command::Stop;
 use headstock_config::load;
-use headstock_config::machine::Machine;
+use headstock_config::machine::{Machine, Mode};
+use headstock_config::people::{Person, Role};
 use headstock_config::point::Value;
 use headstock_config::tag::Area;
 use headstock_daemon::house::{Ground, House};
@@ -31,9 +36,10 @@ fn main() {
         Some("rtu") => runtime.block_on(rtu(seconds(60))),
         Some("dead") => runtime.block_on(dead(seconds(60))),
         Some("tcp") => runtime.block_on(tcp(seconds(20))),
+        Some("stop") => runtime.block_on(stop(seconds(200))),
         Some("faults") => faults(words.get(1).and_then(|it| it.parse().ok()).unwrap_or(100_000)),
         // `cargo bench` without words measures everything else, and passes here.
-        _ => println!("say rtu, dead, tcp or faults"),
+        _ => println!("say rtu, dead, tcp, faults or stop"),
     }
 }
 
@@ -208,6 +214,57 @@ fn threads() -> BTreeMap<String, (String, f64)> {
         found.insert(id, (name.trim().to_owned(), nanos / 1e9));
     }
     found
+}
+
+/// The silent device is read more often than it is given up, so that the line waits for it as often as
+/// the schedule permits: between two stops it is switched on and off again.
+async fn stop(stops: u64) {
+    let declared = |port: &str| {
+        let tags = tags(20, 1_000);
+        let others: String =
+            (1..=9).map(|unit| device(unit, "modbus-rtu", port, &tags, 1_000)).collect();
+        let run = "{ name = \"run\", area = \"holding\", address = 0, write = true, stop = 0, \
+                   period_ms = 400 }";
+        others + &device(10, "modbus-rtu", port, run, 1_000)
+    };
+    let open = open("modbus-rtu", declared).await;
+    let machine = open.house.desk.watch_machines().find(|(id, _)| id == "d10").unwrap().1;
+    let ada = Person { name: "ada".into(), role: Role::Admin };
+    let (mut first, mut confirmed, mut waited) = (Vec::new(), Vec::new(), 0);
+    for round in 0..stops {
+        open.sim.mend();
+        machine.clone().wait_for(|live| live.mode == Mode::Idle).await.unwrap();
+        open.sim.fault(Fault::new(What::Dead).of(9));
+        let faults = open.sim.counted().faults;
+        // Half of the stops come while the silent device is waited for, the others at any time.
+        let until = Instant::now() + Duration::from_secs(3);
+        while round % 2 == 0 && open.sim.counted().faults == faults && Instant::now() < until {
+            pass(Duration::from_micros(200)).await;
+        }
+        waited += u64::from(faults < open.sim.counted().faults);
+        pass(Duration::from_millis(round * 37 % 101)).await;
+        let asked = Instant::now();
+        open.house.desk.stop(&ada, "d10", Stop::Stop).await.unwrap();
+        machine.clone().wait_for(|live| live.mode == Mode::Idle).await.unwrap();
+        confirmed.push(asked.elapsed());
+        let written = open.sim.written_at(10).filter(|at| asked <= *at);
+        first.push(written.expect("it came over the line") - asked);
+    }
+    for (what, mut times) in [("its first byte", first), ("its confirmation", confirmed)] {
+        times.sort_unstable();
+        let share = |share: f64| {
+            let last = times.len().saturating_sub(1);
+            times[(last as f64 * share).round() as usize].as_secs_f64() * 1_000.0
+        };
+        println!(
+            "stop: {stops} stops at 9600 baud, {waited} of them while a silent device was waited \
+             for: to {what} p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
+            share(0.5),
+            share(0.99),
+            share(1.0),
+        );
+    }
+    open.house.close().await;
 }
 
 /// Registers hold their own unit and address, so that a value given to another shows.

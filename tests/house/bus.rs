@@ -229,6 +229,32 @@ async fn a_cable_that_comes_out_and_goes_in_again_is_got_over() {
     shop.house.close().await;
 }
 
+/// The frames with writes of holding registers that went to a unit, as their functions.
+fn writes(shop: &Shop, machine: &str, unit: u8) -> Vec<u8> {
+    let frames = shop.desk().frames(machine).unwrap().frames;
+    let sent = frames.iter().filter_map(|line| line.split_once("> ")?.1.split_once(' '));
+    let sent = sent.filter(|(to, _)| u8::from_str_radix(to, 16) == Ok(unit));
+    let functions = sent.filter_map(|(_, rest)| u8::from_str_radix(rest.get(..2)?, 16).ok());
+    functions.filter(|it| matches!(it, 6 | 16 | 23)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_register_is_written_and_read_back_at_once_by_whoever_can_do_that() {
+    let declared = SHOP.replace("unit = 1\n", "unit = 1\nwrite_function = \"read-write\"\n");
+    let shop = Shop::of(&declared).await;
+    shop.mode("drive", Mode::Idle).await;
+    shop.set("drive", "speed", Value::Number(300.0)).await.unwrap();
+    assert_eq!(shop.sim.peek(1, Area::Holding, 1), Some(30_000));
+    assert_eq!(writes(&shop, "drive", 1), [23]);
+    shop.sim.fault(Fault::new(What::Old).of(1));
+    for (hertz, held) in [(200.0, 20_000), (100.0, 10_000)] {
+        shop.set("drive", "speed", Value::Number(hertz)).await.unwrap();
+        assert_eq!(shop.sim.peek(1, Area::Holding, 1), Some(held));
+    }
+    assert_eq!(writes(&shop, "drive", 1), [23, 23, 16, 6], "it is asked for that once");
+    shop.house.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_device_on_a_bus_runs_no_programs() {
     let shop = Shop::open().await;

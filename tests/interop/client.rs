@@ -89,14 +89,14 @@ async fn our_client_understands_a_pymodbus_server_on_a_serial_line() {
 }
 
 /// Two terminals, joined by a thread that carries bytes from each to the other.
-struct Cable {
-    ends: [PathBuf; 2],
+pub(super) struct Cable {
+    pub(super) ends: [PathBuf; 2],
     over: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Cable {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (near, far) = (os::open_pty().unwrap(), os::open_pty().unwrap());
         let ends = [near.1, far.1];
         // Kept open, so that a cable with nobody at its end is no error.

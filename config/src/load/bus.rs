@@ -11,7 +11,7 @@ use super::value::{self, Read, Wanted, Wrong};
 use crate::chip::{self, CHIPS, Chip};
 use crate::machine::{PinsBy, Port};
 use crate::profile::{self, PROFILES};
-use crate::tag::{Bus, Framing, Parity, Source, Tag, Watchdog};
+use crate::tag::{Area, Bus, Framing, Kind, Parity, Source, Tag, Watchdog, WriteFunction};
 
 const RTU_KEYS: &[&str] = &[
     "id",
@@ -27,6 +27,7 @@ const RTU_KEYS: &[&str] = &[
     "pause_ms",
     "max_gap",
     "max_registers",
+    "write_function",
     "watchdog",
     "power",
     "tag",
@@ -42,6 +43,7 @@ const TCP_KEYS: &[&str] = &[
     "pause_ms",
     "max_gap",
     "max_registers",
+    "write_function",
     "watchdog",
     "power",
     "tag",
@@ -155,13 +157,41 @@ fn modbus(
     if tags.is_empty() && table.entry("profile").is_none() {
         table.missing("tag", "one `[[machine.tag]]` for each value, or a `profile`", findings);
     }
+    fits(table, &bus, &tags, findings);
     (bus, tags)
+}
+
+/// Whether its values can be written by the function that is declared.
+fn fits(table: &Section<'_>, bus: &Bus, tags: &[Tag], findings: &mut Findings) {
+    if bus.write_function != WriteFunction::ReadWrite {
+        return;
+    }
+    if bus.framing == Framing::Huanyang {
+        let wrong = Wrong::Value("is not a function of this drive", None);
+        table.refuse("write_function", wrong, "\"write\", or no such line", findings);
+    }
+    let too_long = tags.iter().filter(|tag| tag.write).any(|tag| match &tag.source {
+        Source::Register(it) => {
+            it.area == Area::Holding && it.kind == Kind::String && READ_WRITE_MAX < it.length
+        }
+        _ => false,
+    });
+    if too_long {
+        let wrong = Wrong::Value("cannot carry a text of this length", None);
+        let accepted = format!("texts of at most {READ_WRITE_MAX} registers, or \"write\"");
+        table.refuse("write_function", wrong, &accepted, findings);
+    }
 }
 
 const PARITY: [(&str, Parity); 3] =
     [("none", Parity::None), ("even", Parity::Even), ("odd", Parity::Odd)];
 const FRAMING: [(&str, Framing); 2] =
     [("standard", Framing::Standard), ("huanyang", Framing::Huanyang)];
+
+const WRITE_FUNCTION: [(&str, WriteFunction); 2] =
+    [("write", WriteFunction::Write), ("read-write", WriteFunction::ReadWrite)];
+/// Most registers that function 23 writes.
+const READ_WRITE_MAX: u16 = 121;
 
 /// What machines and profiles may say alike.
 fn tuned(table: &Section<'_>, bus: &mut Bus, findings: &mut Findings) {
@@ -176,6 +206,9 @@ fn tuned(table: &Section<'_>, bus: &mut Bus, findings: &mut Findings) {
     let registers = "registers in one request";
     if let Some(most) = table.whole("max_registers", 1..=125, registers, findings) {
         bus.max_registers = u16::try_from(most).unwrap_or(125);
+    }
+    if let Some(function) = table.word("write_function", &WRITE_FUNCTION, findings) {
+        bus.write_function = function;
     }
     if table.has("max_gap")
         && let Some(gap) = table.whole("max_gap", 0..=124, "registers read along", findings)
@@ -205,7 +238,7 @@ fn shipped(name: &str, text: &str) -> (Bus, Vec<Tag>) {
 
 const PROFILE_KEYS: &[&str] = &["about", "source", "confidence", "bus", "tag"];
 const PROFILE_BUS_KEYS: &[&str] =
-    &["framing", "timeout_ms", "pause_ms", "max_registers", "watchdog"];
+    &["framing", "timeout_ms", "pause_ms", "max_registers", "write_function", "watchdog"];
 
 /// Reads a profile.
 pub(super) fn profile(name: &str, text: &str, findings: &mut Findings) -> (Bus, Vec<Tag>) {

@@ -1,6 +1,7 @@
 //! Leave to do something, asked for when a request is handed to a machine, and once more by the
 //! machine's own task at the moment at which it takes it: what waited in a queue meanwhile is judged
-//! by how things are then.
+//! by how things are then. A bus asks a third time, when the first byte would leave
+//! (`machine/bus/judge.rs`).
 
 use headstock_config::machine::Machine;
 

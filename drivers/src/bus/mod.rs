@@ -69,7 +69,8 @@ pub struct Poll<R> {
 /// How a value gets into a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write<R> {
-    /// What is sent, in order.
+    /// What is sent, in order. Where the answer to the last of it tells what is there already
+    /// ([`Dialect::read`]), and that is what is expected, nothing is read back.
     pub requests: Vec<R>,
     /// What reads it back, where that is possible; [`Dialect::read`] then tells what is there.
     pub verify: Option<R>,

@@ -7,6 +7,10 @@
 //! Source of protocol facts: Modbus Application Protocol Specification V1.1b3 and Modbus over
 //! Serial Line V1.02, both of modbus.org.
 //!
+//! Where a device has `write_function = "read-write"`, a register is written and read back in one
+//! transaction (function 23). One that does not know the function says so once, and is written by 16
+//! and read by 3 from then on.
+//!
 //! Invariant: a tag is told only from an answer whose request covers it wholly.
 
 pub mod cost;
@@ -20,11 +24,12 @@ pub mod sim;
 mod tests;
 pub mod value;
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use headstock_config::machine::Machine;
 use headstock_config::point::{Quality, Value};
-use headstock_config::tag::{Area, Register, Source, Tag};
+use headstock_config::tag::{Area, Register, Source, Tag, WriteFunction};
 
 use self::cost::Wire;
 use self::pdu::Ask;
@@ -66,6 +71,8 @@ pub struct Modbus {
 struct Device {
     machine: Machine,
     wire: Wire,
+    /// Written and read back in one transaction; not any more once it has refused that.
+    read_writes: Cell<bool>,
     /// Its tags by table, sorted by where they start.
     items: [Vec<Item>; 4],
 }
@@ -107,7 +114,9 @@ impl Device {
             items.sort_by_key(|item| (item.start, item.end));
             items
         };
-        Self { machine: machine.clone(), wire: Wire::of(machine), items: AREAS.map(table) }
+        let read_writes = Cell::new(machine.bus.write_function == WriteFunction::ReadWrite);
+        let (wire, items) = (Wire::of(machine), AREAS.map(table));
+        Self { machine: machine.clone(), wire, read_writes, items }
     }
 
     fn table(&self, area: Area) -> &[Item] {
@@ -190,7 +199,8 @@ impl Dialect for Modbus {
         let unit = device.machine.bus.unit;
         let start = u32::from(register.address);
         let verify = device.request(register.area, start, start + u32::from(register.width()));
-        let requests = vec![Request { unit, pdu: writing(register, raw) }];
+        let pdu = writing(register, raw, device.read_writes.get());
+        let requests = vec![Request { unit, pdu }];
         Ok(Write { requests, verify: Some(verify), expected, repeatable: true })
     }
 
@@ -234,6 +244,13 @@ impl Dialect for Modbus {
             (Ask::MaskWrite { address, and, or }, Some(Answer::Words(words))) => {
                 let value = words.first()? & and | or & !and;
                 Some(Detour::Send(to(Ask::WriteRegister { address: *address, value })))
+            }
+            (Ask::ReadWrite { write, values, .. }, None) => {
+                if let Some((_, device)) = self.device(unit) {
+                    device.read_writes.set(false);
+                }
+                let (address, values) = (*write, values.clone());
+                Some(Detour::Send(to(Ask::WriteRegisters { address, values })))
             }
             (Ask::WriteRegister { address, value }, None) => {
                 let (address, values) = (*address, vec![*value]);
@@ -280,18 +297,23 @@ fn reads(pdu: &Ask) -> Option<(Area, u32, u32)> {
         Ask::ReadDiscrete { address, count } => (Area::Discrete, address, count),
         Ask::ReadHolding { address, count } => (Area::Holding, address, count),
         Ask::ReadInput { address, count } => (Area::Input, address, count),
+        // What it reads was written before.
+        Ask::ReadWrite { read, count, .. } => (Area::Holding, read, count),
         _ => return None,
     };
     Some((area, u32::from(*address), u32::from(*count)))
 }
 
-fn writing(register: &Register, raw: Raw) -> Ask {
+fn writing(register: &Register, raw: Raw, read_write: bool) -> Ask {
     let address = register.address;
     match raw {
         Raw::Coil(on) => Ask::WriteCoil { address, on },
         Raw::Bit(on) => {
             let mask = 1 << register.bit;
             Ask::MaskWrite { address, and: !mask, or: if on { mask } else { 0 } }
+        }
+        Raw::Words(values) if read_write => {
+            Ask::ReadWrite { read: address, count: register.width(), write: address, values }
         }
         Raw::Words(values) => match values[..] {
             [value] => Ask::WriteRegister { address, value },

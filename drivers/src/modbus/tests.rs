@@ -91,6 +91,36 @@ fn values_are_written_by_the_function_that_fits_and_read_back() {
 }
 
 #[test]
+fn a_register_is_written_and_read_back_in_one_transaction_where_that_is_declared() {
+    let kiln = vec![
+        tag("setpoint", Area::Holding, 100, Kind::F32),
+        tag("on", Area::Holding, 9, Kind::Bit),
+    ];
+    let mut declared = machine(3, kiln);
+    declared.bus.write_function = WriteFunction::ReadWrite;
+    let modbus = Modbus::new(&[declared]);
+    let place = Place { machine: 0, tag: 0 };
+    let write = modbus.write(place, &Value::Number(230.2)).unwrap();
+    let values = vec![0x4366, 0x3333];
+    let both = Ask::ReadWrite { read: 100, count: 2, write: 100, values: values.clone() };
+    assert_eq!(write.requests, [Request { unit: 3, pdu: both }]);
+    let mut out = Vec::new();
+    modbus.read(Instant::now(), &write.requests[0], &Answer::Words(values.clone()), &mut out);
+    assert_eq!(out.len(), 1);
+    assert_eq!((out[0].place, out[0].value.as_ref()), (place, Some(&write.expected)));
+    let bit = modbus.write(Place { machine: 0, tag: 1 }, &Value::Flag(true)).unwrap();
+    assert!(matches!(bit.requests[0].pdu, Ask::MaskWrite { .. }), "other bits are left alone");
+    // One that does not know the function is not asked for it again.
+    let plain = Ask::WriteRegisters { address: 100, values };
+    let to = |pdu| Request { unit: 3, pdu };
+    let detour = modbus.instead(&write.requests[0], pdu::ILLEGAL_FUNCTION, None);
+    assert_eq!(detour, Some(Detour::Send(to(plain.clone()))));
+    let again = modbus.write(place, &Value::Number(230.2)).unwrap();
+    assert_eq!(again.requests, [to(plain)]);
+    assert_eq!(again.verify, Some(to(Ask::ReadHolding { address: 100, count: 2 })));
+}
+
+#[test]
 fn a_device_that_knows_no_mask_write_has_its_register_read_and_written() {
     let bit = tag("run", Area::Holding, 9, Kind::Bit);
     let modbus = Modbus::new(&[machine(1, vec![bit])]);

@@ -25,7 +25,7 @@ pub struct ModbusWords {
     #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = super::local::time_scale)]
     pub time_scale: f64,
     /// What goes wrong: late@0.01 (a share of the answers), dead:7@2s+5s (silence, late, wrong-unit,
-    /// corrupt, short, busy, failing, dead, cut); may be given several times
+    /// corrupt, short, busy, failing, old, dead, cut); may be given several times
     #[arg(long, value_name = "FAULT")]
     pub fault: Vec<Fault>,
     /// Seed of what is random

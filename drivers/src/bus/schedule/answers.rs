@@ -185,15 +185,31 @@ impl<D: Dialect> Schedule<D> {
         // It may be done already: confirmed, or overtaken by a stop.
         let Some(step) = self.job(id).map(|job| job.step) else { return };
         match (step, result) {
-            (Step::Send(index), Ok(_)) => {
+            (Step::Send(index), Ok(answer)) => {
                 if self.job(id).is_some_and(|job| job.sent(now, index).is_none()) {
-                    self.finish(id, Outcome::Sent);
+                    return self.finish(id, Outcome::Sent);
                 }
+                self.read_along(now, id, request, &answer);
             }
             (Step::Detour(index), Ok(answer)) => self.detoured(now, id, index, &answer),
             (Step::Verify(_), Ok(answer)) => self.mismatched(now, id, request, &answer),
             (Step::Send(index), Err(fault)) => self.not_sent(now, id, index, request, fault),
             (Step::Detour(_) | Step::Verify(_), Err(fault)) => self.fails(now, id, fault, false),
+        }
+    }
+
+    /// An answer may tell what is there now. If that is something else than what was written, the device
+    /// may take a moment: it is read back as usual.
+    fn read_along(&mut self, now: Instant, id: u64, request: &D::Request, answer: &D::Answer) {
+        let mut readings = Vec::new();
+        self.dialect.read(now, request, answer, &mut readings);
+        let Some(job) = self.job(id).filter(|job| matches!(job.step, Step::Verify(_))) else {
+            return;
+        };
+        let found = readings.iter().find(|it| it.place == job.place);
+        let found = found.filter(|it| it.quality.believable()).and_then(|it| it.value.as_ref());
+        if found.is_some_and(|found| same(&job.plan.expected, found)) {
+            self.finish(id, Outcome::Verified);
         }
     }
 

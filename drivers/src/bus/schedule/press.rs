@@ -20,7 +20,7 @@
 use std::time::{Duration, Instant};
 
 use super::job::{Class, Job, Step};
-use super::{Doing, Fault, Haste, Outcome, Schedule, Slot, What};
+use super::{Doing, Fault, Haste, Health, Outcome, Schedule, Slot, Unit, What};
 use crate::bus::Dialect;
 
 /// When something of a stop is made again that gave way to another one.
@@ -70,9 +70,10 @@ impl<D: Dialect> Schedule<D> {
 
     /// Whether a device keeps its silence to itself: another one is being stopped.
     pub(super) fn held_back(&self, machine: usize) -> bool {
+        // One that is out of reach is stopped when it comes back, be it tomorrow.
+        let stops = |it: &Unit| it.stopping.is_some() && it.health != Health::Offline;
         let mut units = self.units.iter().enumerate();
-        self.units[machine].given_up
-            && units.any(|(index, unit)| index != machine && unit.stopping.is_some())
+        self.units[machine].given_up && units.any(|(index, it)| index != machine && stops(it))
     }
 
     /// The request under way was called back.

@@ -144,6 +144,8 @@ pub(super) struct Devices {
     switched_on: Instant,
     random: u64,
     pub(super) counted: Counted,
+    /// When the latest request that writes began to come in, by unit.
+    written: BTreeMap<u8, Instant>,
 }
 
 impl Devices {
@@ -156,7 +158,19 @@ impl Devices {
             switched_on: Instant::now(),
             random: options.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
             counted: Counted::default(),
+            written: BTreeMap::new(),
         }
+    }
+
+    /// A request begins to come in at this moment.
+    pub(super) fn comes_in(&mut self, at: Instant, unit: u8, pdu: &[u8]) {
+        if matches!(pdu.first(), Some(5 | 6 | 15 | 16 | 22 | 23)) {
+            self.written.insert(unit, at);
+        }
+    }
+
+    pub(super) fn written_at(&self, unit: u8) -> Option<Instant> {
+        self.written.get(&unit).copied()
     }
 
     pub(super) fn fault(&mut self, fault: Fault) {
@@ -217,6 +231,7 @@ impl Devices {
         };
         self.counted.requests += 1;
         let fault = self.befalls(since, unit);
+        let fault = fault.filter(|it| *it != What::Old || matches!(function, 22 | 23));
         if fault == Some(What::Dead) {
             self.counted.faults += 1;
             return None;
@@ -227,7 +242,8 @@ impl Devices {
         let thinking = self.options.thinking();
         device.free = begins + thinking;
         let after = begins.saturating_duration_since(arrived) + thinking;
-        let mut said = said(device.answer(pdu), after);
+        let answer = if fault == Some(What::Old) { Vec::new() } else { device.answer(pdu) };
+        let mut said = said(answer, after);
         match fault {
             None => self.counted.answers += 1,
             Some(_) => self.counted.faults += 1,
@@ -247,6 +263,7 @@ impl Devices {
             What::Short => said.short = true,
             What::Busy => said.pdu = serve::refusal(function, Exception::Busy),
             What::Failing => said.pdu = serve::refusal(function, Exception::Failure),
+            What::Old => said.pdu = serve::refusal(function, Exception::Function),
         }
         Some(said)
     }

@@ -28,13 +28,15 @@ pub enum What {
     Busy,
     /// The device answers that it has failed.
     Failing,
+    /// The device knows none of the functions that came late to the standard: 22 and 23.
+    Old,
     /// The unit is switched off.
     Dead,
     /// The cable is out.
     Cut,
 }
 
-const WORDS: [(&str, What); 9] = [
+const WORDS: [(&str, What); 10] = [
     ("silence", What::Silence),
     ("late", What::Late),
     ("wrong-unit", What::WrongUnit),
@@ -42,6 +44,7 @@ const WORDS: [(&str, What); 9] = [
     ("short", What::Short),
     ("busy", What::Busy),
     ("failing", What::Failing),
+    ("old", What::Old),
     ("dead", What::Dead),
     ("cut", What::Cut),
 ];
@@ -103,7 +106,7 @@ impl Display for Fault {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no fault; write `silence`, `late`, `wrong-unit`, `corrupt`, `short`, `busy`, `failing`, \
-     `dead` or `cut`, then perhaps `:7` (a unit), then perhaps `@0.01` (a share) or `@2s`, then \
+     `old`, `dead` or `cut`, then perhaps `:7` (a unit), then perhaps `@0.01` (a share) or `@2s`, then \
      perhaps `+5s`"
 )]
 pub struct NoFault(String);

@@ -131,6 +131,7 @@ impl Line {
         if unit == 0 {
             return devices.all_asked(pdu);
         }
+        devices.comes_in(self.last, unit, pdu);
         let said = devices.asked(arrived, unit, pdu, false);
         drop(devices);
         if let Some(said) = said {

@@ -26,7 +26,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use headstock_config::machine::{Machine, Port};
 use headstock_config::tag::Area;
@@ -145,6 +145,11 @@ impl Sim {
     /// What has happened so far.
     pub fn counted(&self) -> Counted {
         locked(&self.devices).counted
+    }
+
+    /// When the latest request that writes something to this unit began to come in on its line.
+    pub fn written_at(&self, unit: u8) -> Option<Instant> {
+        locked(&self.devices).written_at(unit)
     }
 
     /// What a coil (0 or 1) or register holds; `None` if there is none.

@@ -93,6 +93,24 @@ fn who_kept_silent_is_left_alone_until_the_others_rest() {
 }
 
 #[test]
+fn a_stop_of_a_device_that_is_out_of_reach_holds_nobody_back() {
+    let mut world = shop();
+    world.dead.insert(0);
+    world.run(10_000);
+    assert_eq!(world.schedule.stop(world.now, 0, Stop::Stop), Stopped::Offline);
+    world.until_asked(2);
+    world.schedule.stop(world.now, 1, Stop::Stop);
+    world.gives_way(true);
+    world.run(2_000);
+    let readings = world.readings(2);
+    world.run(2_000);
+    assert!(readings < world.readings(2));
+    world.dead.clear();
+    world.run(70_000);
+    assert!(world.said.contains(&Said::AtRest(0, Stop::Stop)));
+}
+
+#[test]
 fn a_poll_that_was_not_sent_yet_may_be_made_again_at_once() {
     let mut world = shop();
     world.values.insert(at(0, 2), 300.0);
