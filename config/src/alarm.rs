@@ -21,7 +21,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::rule::{Compare, Unknown};
+use crate::rule::{Because, Compare, Unknown};
 
 /// How much hangs on an alarm, and how soon.
 #[derive(
@@ -309,6 +309,17 @@ impl Standing {
     /// Nothing keeps it from being shown and heard.
     pub fn in_use(&self) -> bool {
         self.out_of_use.is_none() && self.suppressed_by.is_none() && self.shelf.is_none()
+    }
+
+    /// An interlock that latches has tripped: it must be reset, also if nothing more is written of it
+    /// because the house ended at that moment.
+    pub fn latches(&mut self, at_ms: u64, because: &Because, did: &str) {
+        self.latched = true;
+        if !self.active {
+            (self.unacknowledged, self.acknowledged_by) = (true, None);
+            (self.text, self.since_ms) = (format!("{because}: {did}"), at_ms);
+            self.value = Some(because.is.clone());
+        }
     }
 
     /// Folds one event in. Whatever does not fit its state changes nothing.

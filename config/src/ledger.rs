@@ -355,7 +355,7 @@ impl State {
                 vec![Changed::Token(name.clone())]
             }
             Fact::Alarm { alarm, happened } => self.alarm(entry.at_ms, alarm, happened),
-            Fact::Rule { .. } => Vec::new(),
+            Fact::Rule { rule, happened } => self.rule(entry.at_ms, rule, happened),
             Fact::StopChain { happened } => self.chain(happened),
         }
     }
@@ -367,6 +367,15 @@ impl State {
             self.alarms.entry(id.to_owned()).or_default().apply(at_ms, happened);
         }
         vec![Changed::Alarm(id.to_owned())]
+    }
+
+    /// An interlock that latches stands from its trip on, whatever becomes of the entry of its alarm.
+    fn rule(&mut self, at_ms: u64, rule: &str, happened: &RuleEvent) -> Vec<Changed> {
+        let RuleEvent::Tripped { because, did, latch: true, .. } = happened else {
+            return Vec::new();
+        };
+        self.alarms.entry(rule.to_owned()).or_default().latches(at_ms, because, did);
+        vec![Changed::Alarm(rule.to_owned())]
     }
 
     fn chain(&mut self, happened: &ChainEvent) -> Vec<Changed> {
@@ -458,6 +467,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alarm::AlarmState;
     use crate::job::Interruption;
 
     /// What the book says about position after a job broke off with its position kept and the
@@ -507,6 +517,26 @@ mod tests {
         assert_eq!(uncleared(ChainEvent::Closed), [true, true]);
         let cleared = ChainEvent::Cleared { machine: "mill".into(), by: "ada".into() };
         assert_eq!(uncleared(cleared), [false, true]);
+    }
+
+    #[test]
+    fn a_latch_stands_from_the_trip_on_even_if_its_alarm_was_never_written() {
+        let mut state = State::default();
+        let trip = |latch| RuleEvent::Tripped {
+            because: crate::rule::Because::default(),
+            did: "stop mill".into(),
+            times: 1,
+            latch,
+        };
+        let mut happens = |rule: &str, happened| {
+            let fact = Fact::Rule { rule: rule.into(), happened };
+            state.apply(&Entry { number: state.applied + 1, at_ms: 7, fact })
+        };
+        assert_eq!(happens("fan", trip(false)), []);
+        assert_eq!(happens("door", trip(true)), [Changed::Alarm("door".into())]);
+        let door = &state.alarms["door"];
+        assert_eq!((door.state(), door.since_ms), (AlarmState::LatchedUnacknowledged, 7));
+        assert!(!state.alarms.contains_key("fan"));
     }
 
     #[test]

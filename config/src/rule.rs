@@ -389,6 +389,9 @@ pub enum RuleEvent {
         did: String,
         /// How often it has tripped since this was last written down.
         times: u64,
+        /// It latches: this alone makes it stand until a person resets it.
+        #[serde(default)]
+        latch: bool,
     },
     /// Its condition does not hold any more.
     Released,

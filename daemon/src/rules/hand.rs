@@ -250,7 +250,10 @@ impl Book {
         let trip =
             Trip { written: Instant::now(), untold: 0, because: because.clone(), did: did.clone() };
         self.trips.insert(rule.clone(), trip);
-        self.push(Fact::Rule { rule, happened: RuleEvent::Tripped { because, did, times } });
+        let mut interlocks = self.rules.declared().rules.interlocks.iter();
+        let latch = interlocks.any(|it| it.name == rule && it.latch);
+        let happened = RuleEvent::Tripped { because, did, times, latch };
+        self.push(Fact::Rule { rule, happened });
     }
 
     /// Trips that were only counted so far, for at least so long.

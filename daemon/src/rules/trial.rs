@@ -132,7 +132,7 @@ async fn a_door_that_opens_holds_the_mill_and_everything_says_which_rule_it_was(
     bench.mill_is(|live| live.mode == Mode::Held).await;
     let tripped =
         bench.entry(|fact| matches!(fact, Fact::Rule { rule, .. } if rule == "door-open"));
-    let Fact::Rule { happened: RuleEvent::Tripped { because, did, times }, .. } =
+    let Fact::Rule { happened: RuleEvent::Tripped { because, did, times, .. }, .. } =
         tripped.await.fact
     else {
         panic!("it is a trip");
