@@ -21,7 +21,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::rule::{Because, Compare, Unknown};
+use crate::rule::{Compare, Unknown};
 
 /// How much hangs on an alarm, and how soon.
 #[derive(
@@ -311,17 +311,6 @@ impl Standing {
         self.out_of_use.is_none() && self.suppressed_by.is_none() && self.shelf.is_none()
     }
 
-    /// An interlock that latches has tripped: it must be reset, also if nothing more is written of it
-    /// because the house ended at that moment.
-    pub fn latches(&mut self, at_ms: u64, because: &Because, did: &str) {
-        self.latched = true;
-        if !self.active {
-            (self.unacknowledged, self.acknowledged_by) = (true, None);
-            (self.text, self.since_ms) = (format!("{because}: {did}"), at_ms);
-            self.value = Some(because.is.clone());
-        }
-    }
-
     /// Folds one event in. Whatever does not fit its state changes nothing.
     pub fn apply(&mut self, at_ms: u64, happened: &AlarmEvent) {
         match happened.clone() {
@@ -351,26 +340,29 @@ impl Standing {
             AlarmEvent::Shelved { by, reason, until_ms } => {
                 self.shelf = Some(Shelf { by, reason, until_ms });
             }
-            AlarmEvent::Unshelved { .. } => {
+            AlarmEvent::Unshelved { .. } if self.shelf.is_some() => {
                 self.shelf = None;
                 self.comes_back();
             }
             AlarmEvent::Suppressed { because } => self.suppressed_by = Some(because),
-            AlarmEvent::Unsuppressed => {
+            AlarmEvent::Unsuppressed if self.suppressed_by.is_some() => {
                 self.suppressed_by = None;
                 self.comes_back();
             }
             AlarmEvent::OutOfService { by, reason } => {
                 self.out_of_use = Some(OutOfUse { by, reason });
             }
-            AlarmEvent::InService { .. } => {
+            AlarmEvent::InService { .. } if self.out_of_use.is_some() => {
                 self.out_of_use = None;
                 self.comes_back();
             }
             AlarmEvent::Forgotten => *self = Self::default(),
             AlarmEvent::Returned { .. }
             | AlarmEvent::Acknowledged { .. }
-            | AlarmEvent::Reset { .. } => (),
+            | AlarmEvent::Reset { .. }
+            | AlarmEvent::Unshelved { .. }
+            | AlarmEvent::Unsuppressed
+            | AlarmEvent::InService { .. } => (),
         }
     }
 
@@ -381,6 +373,9 @@ impl Standing {
             return;
         }
         self.unacknowledged = self.active || (self.latched && self.unacknowledged);
+        if self.unacknowledged {
+            self.acknowledged_by = None;
+        }
         self.settle();
     }
 
@@ -445,10 +440,15 @@ mod tests {
             (vec![raised(false), out()], OutOfService),
             (vec![out(), suppress(), shelve()], OutOfService),
             (vec![raised(false), out(), AlarmEvent::InService { by: by() }], Unacknowledged),
+            (vec![raised(false), ack(), AlarmEvent::InService { by: by() }], Acknowledged),
+            (vec![raised(false), ack(), back()], Acknowledged),
+            (vec![raised(false), ack(), AlarmEvent::Unsuppressed], Acknowledged),
             (vec![raised(true), AlarmEvent::Forgotten], Normal),
         ];
         for (events, expected) in rows {
-            assert_eq!(after(&events).state(), expected, "{events:?}");
+            let standing = after(&events);
+            assert_eq!(standing.state(), expected, "{events:?}");
+            assert!(!standing.unacknowledged || standing.acknowledged_by.is_none(), "{events:?}");
         }
     }
 

@@ -13,7 +13,7 @@ use crate::file::File;
 use crate::job::{Decision, Job, JobEvent};
 use crate::machine::{Controller, Mode};
 use crate::people::{Person, Role};
-use crate::rule::{ChainEvent, RuleEvent};
+use crate::rule::{Because, ChainEvent, RuleEvent};
 
 /// A fact with its place in the book.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -295,6 +295,9 @@ pub struct State {
     pub tokens: BTreeMap<String, Token>,
     /// Alarms by id.
     pub alarms: BTreeMap<String, Standing>,
+    /// Interlocks that nobody has reset since they tripped, by name, and the point that tripped each.
+    #[serde(default)]
+    pub latched: BTreeMap<String, Because>,
     /// The number that the next job gets.
     pub next_job: u64,
     /// The last run ended in order.
@@ -314,6 +317,8 @@ pub enum Changed {
     Token(String),
     /// An alarm, by id.
     Alarm(String),
+    /// An interlock that latches, by name.
+    Latch(String),
     /// Counters and marks of the house.
     House,
 }
@@ -355,7 +360,7 @@ impl State {
                 vec![Changed::Token(name.clone())]
             }
             Fact::Alarm { alarm, happened } => self.alarm(entry.at_ms, alarm, happened),
-            Fact::Rule { rule, happened } => self.rule(entry.at_ms, rule, happened),
+            Fact::Rule { rule, happened } => self.rule(rule, happened),
             Fact::StopChain { happened } => self.chain(happened),
         }
     }
@@ -366,16 +371,19 @@ impl State {
         } else {
             self.alarms.entry(id.to_owned()).or_default().apply(at_ms, happened);
         }
-        vec![Changed::Alarm(id.to_owned())]
+        let over = matches!(happened, AlarmEvent::Reset { .. } | AlarmEvent::Forgotten)
+            && self.alarms.get(id).is_none_or(|it| !it.latched);
+        let mut changed = vec![Changed::Alarm(id.to_owned())];
+        if over && self.latched.remove(id).is_some() {
+            changed.push(Changed::Latch(id.to_owned()));
+        }
+        changed
     }
 
-    /// An interlock that latches stands from its trip on, whatever becomes of the entry of its alarm.
-    fn rule(&mut self, at_ms: u64, rule: &str, happened: &RuleEvent) -> Vec<Changed> {
-        let RuleEvent::Tripped { because, did, latch: true, .. } = happened else {
-            return Vec::new();
-        };
-        self.alarms.entry(rule.to_owned()).or_default().latches(at_ms, because, did);
-        vec![Changed::Alarm(rule.to_owned())]
+    fn rule(&mut self, rule: &str, happened: &RuleEvent) -> Vec<Changed> {
+        let RuleEvent::Tripped { because, latch: true, .. } = happened else { return Vec::new() };
+        self.latched.insert(rule.to_owned(), because.clone());
+        vec![Changed::Latch(rule.to_owned())]
     }
 
     fn chain(&mut self, happened: &ChainEvent) -> Vec<Changed> {
@@ -467,7 +475,6 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alarm::AlarmState;
     use crate::job::Interruption;
 
     /// What the book says about position after a job broke off with its position kept and the
@@ -520,23 +527,32 @@ mod tests {
     }
 
     #[test]
-    fn a_latch_stands_from_the_trip_on_even_if_its_alarm_was_never_written() {
+    fn a_latch_is_in_the_book_with_its_trip_until_it_is_reset() {
         let mut state = State::default();
-        let trip = |latch| RuleEvent::Tripped {
-            because: crate::rule::Because::default(),
-            did: "stop mill".into(),
-            times: 1,
-            latch,
+        let mut latched = |fact| {
+            state.apply(&Entry { number: state.applied + 1, at_ms: 0, fact });
+            state.latched.keys().cloned().collect::<Vec<_>>()
         };
-        let mut happens = |rule: &str, happened| {
-            let fact = Fact::Rule { rule: rule.into(), happened };
-            state.apply(&Entry { number: state.applied + 1, at_ms: 7, fact })
+        let tripped = |latch| {
+            let because = Because { point: "pins.door".into(), ..Because::default() };
+            let happened =
+                RuleEvent::Tripped { because, did: String::new(), times: 1, latch, counted: false };
+            Fact::Rule { rule: "door".into(), happened }
         };
-        assert_eq!(happens("fan", trip(false)), []);
-        assert_eq!(happens("door", trip(true)), [Changed::Alarm("door".into())]);
-        let door = &state.alarms["door"];
-        assert_eq!((door.state(), door.since_ms), (AlarmState::LatchedUnacknowledged, 7));
-        assert!(!state.alarms.contains_key("fan"));
+        let alarm = |happened| Fact::Alarm { alarm: "door".into(), happened };
+        assert_eq!(latched(tripped(false)), [""; 0]);
+        assert_eq!(latched(tripped(true)), ["door"]);
+        let (text, value) = (String::new(), None);
+        latched(alarm(AlarmEvent::Raised { text, value, latch: true, first_out: false }));
+        // Its condition is there.
+        assert_eq!(latched(alarm(AlarmEvent::Reset { by: "ada".into() })), ["door"]);
+        latched(alarm(AlarmEvent::Returned { value: None }));
+        latched(alarm(AlarmEvent::Acknowledged { by: "ada".into() }));
+        assert_eq!(latched(alarm(AlarmEvent::Reset { by: "ada".into() })), [""; 0]);
+        // An older book does not say whether it latches.
+        let old = r#"{"event":"tripped","because":{"point":"p","is":"off","against":"on"},"did":"d","times":1}"#;
+        let old = serde_json::from_str::<RuleEvent>(old).unwrap();
+        assert_eq!(latched(Fact::Rule { rule: "old".into(), happened: old }), [""; 0]);
     }
 
     #[test]

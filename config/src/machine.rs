@@ -316,8 +316,24 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Offline,
+        Self::Connecting,
+        Self::Idle,
+        Self::Running,
+        Self::Holding,
+        Self::Held,
+        Self::Jogging,
+        Self::Homing,
+        Self::Checking,
+        Self::Door,
+        Self::Alarm,
+        Self::Sleeping,
+    ];
+
     /// The word used in every interface.
-    pub fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Offline => "offline",
             Self::Connecting => "connecting",

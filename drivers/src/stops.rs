@@ -6,7 +6,7 @@
 //! | laser   | the beam goes out                | beam out, rest, reset                       |
 //! | printer | no new moves; heaters stay on    | heaters and motors off, or it has to wait   |
 //! | drive   | what its tags say for a hold     | run bit off, wait for its own rest          |
-//! | output  | stays as it is                   | declared safe state, read back              |
+//! | output  | stays as it is; rules stand back | declared safe state, read back              |
 //! | plc     | hold value written and read back | stop value written and read back            |
 //! | sensor  | nothing                          | nothing                                     |
 //!
@@ -51,16 +51,18 @@ impl Class {
     }
 
     fn on_a_bus(tags: &[Tag]) -> Self {
-        let mut stopped = tags.iter().filter(|it| it.stop.is_some() || it.safe.is_some());
+        // What can be written may be on, whether or not anybody has said what a stop does about it.
+        let acts = |it: &&Tag| it.write || it.stop.is_some() || it.safe.is_some();
+        let mut written = tags.iter().filter(acts);
         if tags.iter().any(|it| it.rest_below.is_some()) {
             return Self::Drive;
         }
-        let Some(first) = stopped.next() else { return Self::Sensor };
+        let Some(first) = written.next() else { return Self::Sensor };
         let switches = |it: &Tag| match &it.source {
             Source::Register(register) => register.area == Area::Coil,
             Source::Pin(_) | Source::Channel { .. } => true,
         };
-        if switches(first) && stopped.all(switches) { Self::Output } else { Self::Plc }
+        if switches(first) && written.all(switches) { Self::Output } else { Self::Plc }
     }
 
     /// The word used in every interface.
@@ -85,9 +87,11 @@ pub fn does(machine: &Machine, controller: Option<&Controller>, after: &Live, ho
         Class::Printer => printer(controller, how, machine.power.is_some()),
         Class::Drive if how == Stop::Hold => hold_on_a_bus(&machine.tags),
         Class::Drive => "run bit off; at rest when the drive says so",
-        Class::Output if how == Stop::Hold => hold_on_a_bus(&machine.tags),
+        Class::Output | Class::Plc if how == Stop::Hold => hold_on_a_bus(&machine.tags),
+        Class::Output | Class::Plc if !stopped(&machine.tags) => {
+            "stays as it is: no stop value is declared"
+        }
         Class::Output => "outputs to their stop state, read back",
-        Class::Plc if how == Stop::Hold => hold_on_a_bus(&machine.tags),
         Class::Plc => "stop values written and read back",
         Class::Sensor => "nothing here can be stopped",
     };
@@ -152,10 +156,15 @@ fn hears_at_once(controller: Option<&Controller>) -> bool {
 
 fn hold_on_a_bus(tags: &[Tag]) -> &'static str {
     if tags.iter().any(|it| it.hold.is_some()) {
-        "hold values written and read back; none after a stop"
+        "hold values written and read back, none after a stop; rules that switch it stand back"
     } else {
-        "stays as it is: no hold value is declared"
+        "stays as it is: no hold value is declared; rules that switch it stand back"
     }
+}
+
+/// Whether a stop writes anything.
+fn stopped(tags: &[Tag]) -> bool {
+    tags.iter().any(|it| it.stop.is_some() || it.safe.is_some())
 }
 
 #[cfg(test)]
@@ -223,11 +232,22 @@ mod tests {
         let rows = [
             (vec![relay.clone(), sensor.clone()], Class::Output),
             (vec![sensor.clone()], Class::Sensor),
+            (vec![Tag { write: true, safe: None, ..relay.clone() }], Class::Output),
             (vec![relay, drive], Class::Drive),
         ];
         for (tags, class) in rows {
             let machine = Machine { driver: "modbus-rtu".into(), tags, ..Machine::default() };
             assert_eq!(Class::of(&machine), class);
         }
+    }
+
+    #[test]
+    fn a_stop_that_writes_nothing_to_an_output_says_so() {
+        let source = Source::Channel { channel: "relay".into(), output: true };
+        let pump = Tag { source, write: true, ..Tag::default() };
+        let machine =
+            Machine { driver: "modbus-rtu".into(), tags: vec![pump], ..Machine::default() };
+        let words = does(&machine, None, &Live::default(), Stop::Stop);
+        assert_eq!(words, "stays as it is: no stop value is declared");
     }
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use headstock_config::load;
 use headstock_config::machine::{Machine, Port};
 use headstock_config::point::Value;
-use headstock_drivers::bus::{Carrier, Dialect, Place, Reading};
+use headstock_drivers::bus::{Carrier, Dialect, Errand, Place, Reading};
 use headstock_drivers::gpio::{Board, Edge, Gpio, Request, Seen, sim};
 use headstock_drivers::link::os;
 use headstock_drivers::link::pins::{Heart, PinCarrier};
@@ -276,7 +276,7 @@ mod record {
                         "look" => Request::Look(vec![place]),
                         value => gpio.write(place, &Value::typed(value)).expect("good").requests.remove(0),
                     };
-                    let answer = carrier.perform(0, &request).await.expect("the board stays");
+                    let answer = carrier.perform(0, &request, Errand::default()).await.expect("the board stays");
                     let mut told = Vec::new();
                     gpio.read(Instant::now(), &request, &answer, &mut told);
                     told.iter().for_each(&tell);

@@ -111,6 +111,29 @@ fn it_ends_a_millimetre_before_the_limits_and_trips_no_alarm() {
 }
 
 #[test]
+fn a_step_that_would_end_outside_of_the_machine_is_refused_and_one_back_into_it_is_not() {
+    // Nothing but the house minds where it ends.
+    let mut bench = usual();
+    bench.obey(Command::Setting { number: 20, value: "0".into() }).unwrap();
+    bench.wait(2.0);
+    let step = |x, absolute| Command::Jog { by: [Some(x), None, None], feed: 6000.0, absolute };
+    for (x, absolute) in [(-401.0, false), (100.1, false), (0.5, true), (-1e4, true)] {
+        let refused = bench.obey(step(x, absolute)).unwrap_err().to_string();
+        assert!(refused.contains("reaches from -500 to 0"), "{x} {absolute}: {refused}");
+    }
+    bench.obey(step(-399.0, false)).unwrap();
+    bench.until(30.0, "the edge", |it| it.position()[0] == -499.0);
+    bench.until_mode(Mode::Idle);
+    // A typed line goes where it says.
+    bench.obey(Command::Run { line: "G53G0X-501".into() }).unwrap();
+    bench.until(30.0, "beyond", |it| it.position()[0] == -501.0);
+    bench.until_mode(Mode::Idle);
+    bench.wait(0.5);
+    bench.obey(step(-0.1, false)).unwrap_err();
+    bench.obey(step(0.5, false)).unwrap();
+}
+
+#[test]
 fn a_machine_that_does_not_know_where_it_is_is_not_driven_by_a_key() {
     let mut bench = Bench::connected(options());
     let refused = bench.obey(hold([1, 0, 0], 600.0, 150)).unwrap_err();

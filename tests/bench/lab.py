@@ -11,11 +11,11 @@ where it is not there, this says so and measures nothing.
     tests/bench/lab.py idle                                                       RSS, idle CPU, start
     tests/bench/lab.py kill [--n 300]                                             SIGKILL in a job
     tests/bench/lab.py faults [--n 1000] [--seed 1] [--keep FOLDER] [--rush]      faults on the wire, short programs
-    tests/bench/lab.py marlin [--runs 3]                                          a print: window and ping-pong, 115200 and 250000 baud
+    tests/bench/lab.py marlin [--runs 3]                                          a print: window and ping-pong, 115200 and 250000 baud; ping-pong beside the reference
     tests/bench/lab.py marlin_faults [--n 200] [--seed 1]                         prints on a wire that loses and changes bytes
 Each prints one JSON object per run.
 """
-import argparse, atexit, hashlib, http.client, json, os, random, re, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time
+import argparse, atexit, hashlib, http.client, json, os, random, re, select, shutil, signal, socket, statistics, subprocess, sys, tempfile, threading, time, tty
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -960,6 +960,22 @@ def program_of(run):
     return [it for it in run if it[2] not in OURS]
 
 
+def marlin_told(rig, file, baud, advanced, **facts):
+    """Ends a print's rig and says what was carried out, beside what the wire and the window allow."""
+    link, device = rig.close()
+    run = program_of(max(taken(rig.trace), key=len))
+    rate = (len(run) - 1) / (run[-1][0] - run[0][0])
+    # What one line costs: its bytes on the wire, the firmware's own time, and in ping-pong its answer (`ok` and a line end).
+    byte_s, bytes_each = 10 / baud, statistics.mean(it[1] for it in run)
+    wire, work = bytes_each * byte_s, 400e-6 + 8e-6 * (bytes_each - 1)
+    limit = 1 / (max(wire, work) if advanced else wire + work + 3 * byte_s)
+    say(**facts, baud=baud, window="ADVANCED_OK" if advanced else "ping-pong", lines=len(run), same_as_file=[it[2] for it in run] == print_lines(file),
+        lines_per_s=round(rate, 1), limit_lines_per_s=round(limit, 1), share=round(rate / limit, 4), bytes_per_line=round(bytes_each, 2), resends=device["resends"],
+        rx_lost=device["rx_lost"], rx_max_fill=device["rx_max_fill"], answer_to_next_byte_us=link["protocol"]["answer_to_next_byte_us"],
+        lateness_us=link["instrument"]["byte_lateness_us"])
+    return rate
+
+
 def marlin_run(file, baud, advanced, scale=0):
     device = ("--flavour", "marlin", *(["--advanced-ok"] if advanced else []))
     with tempfile.TemporaryDirectory() as folder:
@@ -977,24 +993,49 @@ def marlin_run(file, baud, advanced, scale=0):
             state, seconds, cpu = house.job(job)["state"], time.monotonic() - began, house.usage()[0] - cpu0
         finally:
             house.close()
-        link, device = rig.close()
-        run = program_of(max(taken(rig.trace), key=len))
-        rate = (len(run) - 1) / (run[-1][0] - run[0][0])
-        # What one line costs: its bytes on the wire, the firmware's own time, and in ping-pong its answer (`ok` and a line end).
-        byte_s, bytes_each = 10 / baud, statistics.mean(it[1] for it in run)
-        wire, work = bytes_each * byte_s, 400e-6 + 8e-6 * (bytes_each - 1)
-        limit = 1 / (max(wire, work) if advanced else wire + work + 3 * byte_s)
-        say(who="headstock", baud=baud, window="ADVANCED_OK" if advanced else "ping-pong", state=state, lines=len(run), same_as_file=[it[2] for it in run] == print_lines(file),
-            lines_per_s=round(rate, 1), limit_lines_per_s=round(limit, 1), share=round(rate / limit, 4), bytes_per_line=round(bytes_each, 2), resends=device["resends"],
-            rx_lost=device["rx_lost"], rx_max_fill=device["rx_max_fill"], cpu_share=round(cpu / seconds, 4), rss_mib=round(rss, 1),
-            answer_to_next_byte_us=link["protocol"]["answer_to_next_byte_us"], lateness_us=link["instrument"]["byte_lateness_us"])
+        return marlin_told(rig, file, baud, advanced, who="headstock", state=state, cpu_share=round(cpu / seconds, 4), rss_mib=round(rss, 1))
+
+
+def ping_pong(port, lines, spins):
+    """Sends one line per `ok` and does nothing else: what this instrument allows whoever is at the host's end."""
+    fd = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    tty.setraw(fd)
+    answers = b""
+
+    def answered():
+        nonlocal answers
+        while b"ok\n" not in answers:
+            if not spins:
+                select.select([fd], [], [])
+            try:
+                answers += os.read(fd, 4096)
+            except BlockingIOError:
+                pass
+        answers = b""
+    for number, line in enumerate(["M110 N0", *lines]):
+        text = f"N{number} {line}".encode()
+        checksum = 0
+        for byte in text:
+            checksum ^= byte
+        os.write(fd, b"%s*%d\n" % (text, checksum))
+        answered()
+    os.close(fd)
+
+
+def marlin_reference(file, baud, spins):
+    with tempfile.TemporaryDirectory() as folder:
+        rig = Rig(folder, name="printer", baud=baud, scale=0, device=("--flavour", "marlin"), trace=True)
+        ping_pong(rig.host, print_lines(file), spins)
+        return marlin_told(rig, file, baud, False, who="reference", waits="spinning" if spins else "in select")
 
 
 def marlin(args):
+    file = LAB / "gcode" / "print_20k.gcode"
     for _ in range(args.runs):
         for baud in (115200, 250000):
-            for advanced in (True, False):
-                marlin_run(LAB / "gcode" / "print_20k.gcode", baud, advanced)
+            marlin_run(file, baud, True)
+            ours, waits, spins = marlin_run(file, baud, False), marlin_reference(file, baud, False), marlin_reference(file, baud, True)
+            say(baud=baud, window="ping-pong", to_reference_that_waits=round(ours / waits, 4), to_reference_that_spins=round(ours / spins, 4))
 
 
 def marlin_faults(args):

@@ -124,6 +124,9 @@ async fn a_door_that_opens_is_a_point_and_outputs_are_driven_and_read_back() {
     shop.is("pins.red", true).await;
     let refused = shop.set("pins", "door", Value::Flag(true)).await.unwrap_err();
     assert!(refused.contains("door"), "{refused}");
+    shop.set("pins", "dust", Value::Text("pulse 60s".into())).await.unwrap();
+    let on = shop.desk().points().one("pins.dust").unwrap();
+    assert_eq!(on.value, Some(Value::Flag(true)), "while it lasts");
     shop.set("pins", "dust", Value::Text("pulse 30ms".into())).await.unwrap();
     shop.is("pins.dust", false).await;
     shop.house.close().await;

@@ -10,9 +10,13 @@ use headstock_config::command::Command;
 use headstock_config::explain::Explain;
 use headstock_config::job::JobState;
 use headstock_config::ledger::Fact;
+use headstock_config::load;
 use headstock_config::machine::Mode;
+use headstock_config::point::{Point, Value};
 use headstock_config::rule::RuleEvent;
 use headstock_drivers::grbl::sim::Options;
+use headstock_drivers::modbus::sim as modbus;
+use headstock_drivers::registry;
 
 use super::start::{Mill, Open, squares};
 
@@ -175,4 +179,67 @@ async fn a_machine_that_was_not_cleared_waits_for_a_person_in_the_next_house_too
     assert_eq!(second.desk().clear(&second.ada, Some("mill")).await.unwrap().machines, ["mill"]);
     second.desk().tell(&second.ada, "mill", home()).await.unwrap();
     second.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_house_that_closes_trips_nothing_and_the_next_one_may_jog() {
+    let mill = Mill::fast();
+    let (first, _world) = open(&mill).await;
+    first.house.close().await;
+
+    let (second, _world) = open(&mill).await;
+    let by_rules = |fact: &Fact| matches!(fact, Fact::Rule { .. } | Fact::StopChain { .. });
+    assert_eq!(second.facts(by_rules).await, 0);
+    let jog = Command::Jog { by: [Some(0.1), None, None], feed: 600.0, absolute: false };
+    second.desk().tell(&second.ada, "mill", jog).await.unwrap();
+    second.house.close().await;
+}
+
+/// A board that is not there yet.
+const BOARD: &str = r#"
+[[machine]]
+id = "relays"
+driver = "modbus-rtu"
+port = "LINE"
+baud = 115200
+timeout_ms = 100
+tag = [{ name = "dust", area = "coil", address = 0, write = true, period_ms = 100 }]
+"#;
+/// What its dust collector follows.
+const FOLLOWS: &str = r#"
+[[follow]]
+name = "dust"
+when = { point = "mill.spindle", above = 0 }
+write = "relays.dust"
+on = true
+off = false
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_follows_the_spindle_is_put_on_when_its_board_comes_back_meanwhile() {
+    let mill = Mill::new(Options::default());
+    let line = mill.dir.path().join("bus.tty");
+    let board = BOARD.replace("LINE", &line.display().to_string());
+    let shop = format!("driver = \"grbl\"\nspinup_s = 0.1\n{board}{FOLLOWS}");
+    let open = Open::around(mill.dir.path(), "mill", &shop).await;
+    open.ready().await;
+    open.start(&squares(500)).await;
+    open.moving().await;
+    let declined = |entry: &Fact| matches!(entry, Fact::Answered { refused: Some(_), .. });
+    let asked = async {
+        while open.facts(declined).await == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.expect("the rule asks in vain");
+    let machines = load::parse(&board, "test.toml", &registry::names()).unwrap().machines;
+    let there = modbus::Options { link: Some(line), ..modbus::Options::default() };
+    let _board = modbus::serial(&machines, there).unwrap();
+    let on = async {
+        let is_on = |it: Point| it.value == Some(Value::Flag(true));
+        while !open.desk().points().one("relays.dust").is_some_and(is_on) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, on).await.expect("the collector runs");
 }

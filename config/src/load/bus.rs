@@ -9,7 +9,7 @@ use super::sheet::Sheet;
 use super::tag::{self, Reads};
 use super::value::{self, Read, Wanted, Wrong};
 use crate::chip::{self, CHIPS, Chip};
-use crate::machine::Port;
+use crate::machine::{PinsBy, Port};
 use crate::profile::{self, PROFILES};
 use crate::tag::{Bus, Framing, Parity, Source, Tag, Watchdog};
 
@@ -71,14 +71,42 @@ pub(super) fn bus(
     match driver {
         "gpio" => {
             table.missing("tag", "one `[[machine.tag]]` for each pin", findings);
-            (Bus::default(), tag::tags(table, Reads::Pins, findings))
+            let tags = tag::tags(table, Reads::Pins, findings);
+            if port == Some(&Port::Pins(PinsBy::Rppal)) {
+                on_the_header(table, &tags, findings);
+            }
+            (Bus::default(), tags)
         }
         "i2c" => i2c(table, findings),
-        _ => modbus(table, port, findings),
+        _ => modbus(table, driver, port, findings),
     }
 }
 
-fn modbus(table: &Section<'_>, port: Option<&Port>, findings: &mut Findings) -> (Bus, Vec<Tag>) {
+/// A Pi's registers know the lines of its header only, whatever the chip is called.
+fn on_the_header(table: &Section<'_>, tags: &[Tag], findings: &mut Findings) {
+    let elsewhere = tags.iter().filter_map(|tag| match &tag.source {
+        Source::Pin(pin) if pin.line.chip != HEADER => Some((tag, &pin.line)),
+        _ => None,
+    });
+    for (tag, line) in elsewhere {
+        let (whose, name, chip) = (&table.whose, &tag.name, &line.chip);
+        let message = format!("{whose}tag `{name}`: rppal cannot reach a line of `{chip}`");
+        let at = table.entry("port").map(|it| it.value_at).or(table.at);
+        let Some(at) = at else { return };
+        findings.at(at, "config.pin.rppal", &table.path_of("port"), message).accepted =
+            Some(format!("lines of `{HEADER}`, or \"cdev\" for those of other chips"));
+    }
+}
+
+/// The chip whose lines are on a Raspberry Pi's header.
+const HEADER: &str = "gpiochip0";
+
+fn modbus(
+    table: &Section<'_>,
+    driver: &str,
+    port: Option<&Port>,
+    findings: &mut Findings,
+) -> (Bus, Vec<Tag>) {
     let profiles: Vec<&str> = PROFILES.iter().map(|it| it.name).collect();
     let known = format!("one of the profiles: {}", profiles.join(", "));
     let named = |it: &DeValue<'_>| {
@@ -104,7 +132,9 @@ fn modbus(table: &Section<'_>, port: Option<&Port>, findings: &mut Findings) -> 
         let bits = table.whole("stop_bits", 1..=2, "stop bits", findings);
         bus.stop_bits = bits.and_then(|it| u8::try_from(it).ok()).unwrap_or(1);
     }
-    if let Some(unit) = table.whole("unit", 0..=255, "the device's number on its bus", findings) {
+    // On a line 0 is all devices, who answer nothing, and those above 247 are reserved.
+    let units = if driver == "modbus-rtu" { 1..=247 } else { 0..=255 };
+    if let Some(unit) = table.whole("unit", units, "the device's number on its bus", findings) {
         bus.unit = u8::try_from(unit).unwrap_or(1);
     }
     let network = matches!(port, Some(Port::Tcp(..))) && table.has("baud");
@@ -112,6 +142,12 @@ fn modbus(table: &Section<'_>, port: Option<&Port>, findings: &mut Findings) -> 
         bus.framing = Framing::RtuOverTcp;
     }
     bus.watchdog = watchdog(table, findings).or(bus.watchdog);
+    if let (Some(entry), Framing::Huanyang) = (table.entry("watchdog"), bus.framing) {
+        let message = format!("{}drives of this kind have no register for a watchdog", table.whose);
+        let key = table.path_of("watchdog");
+        findings.at(entry.value_at, "config.watchdog.huanyang", &key, message).accepted =
+            Some("the drive's own reaction to a lost line, set at the drive".into());
+    }
     for tag in tag::tags(table, Reads::Registers, findings) {
         tags.retain(|it| it.name != tag.name);
         tags.push(tag);

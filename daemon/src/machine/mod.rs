@@ -295,6 +295,7 @@ impl Handle {
     /// Stops the machine without waiting for anything; what comes of it will be told. An abort also
     /// cuts its power, where something can.
     pub fn stop_now(&self, how: Stop, by: &str) -> Told {
+        self.freeze(how, by);
         let sent = self.stops.put(how, by);
         let power = if how == Stop::Abort { self.cut(by) } else { None };
         Told { sent, power }
@@ -309,6 +310,13 @@ impl Handle {
     /// Stops the machine. Answers when the stop byte has been handed to the port, or why none was.
     pub async fn stop(&self, how: Stop, by: &str) -> Result<Instant, Error> {
         self.stop_now(how, by).sent().await
+    }
+
+    /// What is held stays as it is: no follow rule switches it meanwhile.
+    fn freeze(&self, how: Stop, by: &str) {
+        if how == Stop::Hold {
+            self.rules.held(&self.declared.id, by);
+        }
     }
 
     /// How many stops have been asked for. Whoever wishes for something takes note of this before

@@ -170,7 +170,8 @@ impl Table {
                     }
                     Cell::Bit { entry } => {
                         let entry = &self.entries[entry];
-                        (entry, Value::Flag(first >> entry.register.bit & 1 == 1))
+                        let on = first >> entry.register.bit & 1;
+                        (entry, entry.value(&[on << entry.register.bit])?)
                     }
                     Cell::Word { .. } => return Err(Exception::Value),
                     Cell::Quality { .. } => return Err(Exception::Address),
@@ -212,7 +213,7 @@ impl Entry {
     fn value(&self, words: &[u16]) -> Result<Value, Exception> {
         let said = match self.register.area {
             Area::Coil | Area::Discrete => {
-                value::read_bit(words.first().is_some_and(|it| *it != 0))
+                value::read_bit(&self.offered.tag, words.first().is_some_and(|it| *it != 0))
             }
             _ => value::read(&self.offered.tag, &self.register, words),
         };

@@ -22,7 +22,8 @@ use super::{PointId, Points};
 
 /// Spans that an answer has at most.
 pub const SPANS: u64 = 10_000;
-/// Changes of a point that are kept at least, and at most: a look at them is a copy.
+/// Changes of a point that are kept at least, and at most: a look at them is a copy of 16 bytes each, made
+/// under the lock under which devices report.
 const SHARE: std::ops::RangeInclusive<usize> = 8..=65_536;
 
 /// Changes of each of so many points that fit into so many bytes.
@@ -93,9 +94,9 @@ impl Points {
                 spans.add(minute * MINUTE, every_ms, sum.clone());
             }
         }
-        let changes = cell.ring().between(from_ms.max(seam * MINUTE), to_ms);
+        let past = cell.ring().copied();
         drop(board);
-        for (at_ms, value, quality) in changes {
+        for (at_ms, value, quality) in past.between(from_ms.max(seam * MINUTE), to_ms) {
             let mut sum = Sum::default();
             sum.add(value, quality);
             spans.add(at_ms, every_ms, sum);

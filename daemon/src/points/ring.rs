@@ -95,11 +95,29 @@ impl Ring {
         place as u64
     }
 
+    /// All of it as it is now, to be looked at where it keeps nobody waiting.
+    pub(super) fn copied(&self) -> Past {
+        let (older, newer) = self.entries.as_slices();
+        Past { entries: [older, newer].concat(), texts: self.texts.clone() }
+    }
+}
+
+/// A copy of a ring.
+pub(super) struct Past {
+    entries: Vec<Entry>,
+    texts: Vec<Box<str>>,
+}
+
+impl Past {
     /// The changes with a time from `from` to before `to`, in the order in which they came.
-    pub(super) fn between(&self, from: u64, to: u64) -> Vec<(u64, Option<Value>, Quality)> {
+    pub(super) fn between(
+        &self,
+        from: u64,
+        to: u64,
+    ) -> impl Iterator<Item = (u64, Option<Value>, Quality)> + '_ {
         let at = |entry: &Entry| entry.head & AT;
-        let inside = self.entries.iter().filter(|it| from <= at(it) && at(it) < to);
-        inside.map(|it| (at(it), self.value(*it), quality(it.head))).collect()
+        let inside = self.entries.iter().filter(move |it| from <= at(it) && at(it) < to);
+        inside.map(move |it| (at(it), self.value(*it), quality(it.head)))
     }
 
     fn value(&self, entry: Entry) -> Option<Value> {
@@ -128,6 +146,10 @@ fn quality(head: u64) -> Quality {
 mod tests {
     use super::*;
 
+    fn between(ring: &Ring, from: u64, to: u64) -> Vec<(u64, Option<Value>, Quality)> {
+        ring.copied().between(from, to).collect()
+    }
+
     #[test]
     fn what_goes_in_comes_out_in_order_and_the_oldest_give_way() {
         let mut ring = Ring::default();
@@ -140,8 +162,8 @@ mod tests {
         for (at, value, quality) in &rows {
             ring.add(*at, value.as_ref(), *quality, 4);
         }
-        assert_eq!((ring.between(0, 10), ring.whole_from()), (rows.to_vec(), 0));
-        assert_eq!(ring.between(5, 9), rows[..1]);
+        assert_eq!((between(&ring, 0, 10), ring.whole_from()), (rows.to_vec(), 0));
+        assert_eq!(between(&ring, 5, 9), rows[..1]);
         ring.add(4, None, Quality::Good, 4);
         assert_eq!(ring.whole_from(), 6, "nothing of before is missed from here on");
         assert_eq!(ring.entries.capacity(), 4);
@@ -153,7 +175,7 @@ mod tests {
         for number in 0..1000 {
             let text = Value::Text(format!("{number:0100}"));
             ring.add(number, Some(&text), Quality::Good, 100);
-            assert_eq!(ring.between(number, number + 1), [(number, Some(text), Quality::Good)]);
+            assert_eq!(between(&ring, number, number + 1), [(number, Some(text), Quality::Good)]);
         }
         assert!(ring.texts.len() <= TEXTS && ring.entries.len() <= 100);
         assert!(900 < ring.whole_from());

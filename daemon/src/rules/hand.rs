@@ -18,11 +18,13 @@ use headstock_config::machine::Mode;
 use headstock_config::people::{Person, Role};
 use headstock_config::rule::{Because, ChainEvent, Output, RuleEvent};
 use headstock_config::tag;
+use headstock_drivers::Refusal;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::Closing;
 use super::guard::{Wished, Wishes};
 use super::judge::Asker;
 use super::shared::{Note, Rules};
@@ -49,10 +51,10 @@ pub(super) fn spawn(
     tasks: &mut JoinSet<&'static str>,
     rules: &Rules,
     desk: &Desk,
-    [closing, guard_over]: [&CancellationToken; 2],
+    closing: &Closing<'_>,
 ) -> Wishes {
-    let mut book = Book::new(rules.clone(), desk.clone());
-    let until = guard_over.clone();
+    let mut book = Book::new(rules.clone(), desk.clone(), closing.doors.clone());
+    let until = closing.guard_over.clone();
     tasks.spawn(async move {
         until.run_until_cancelled(book.keep()).await;
         book.finish().await;
@@ -63,7 +65,7 @@ pub(super) fn spawn(
     for (number, rule) in declared.follows.iter().enumerate() {
         let (wish, wished) = watch::channel(None);
         wishes.follows.push(wish);
-        let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.clone());
+        let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.guard.clone());
         tasks.spawn(async move {
             until.run_until_cancelled(follow(desk, (number, name), wished)).await;
             "a follow rule"
@@ -72,7 +74,7 @@ pub(super) fn spawn(
     for rule in &declared.interlocks {
         let (wish, wished) = watch::channel(None);
         wishes.interlocks.push(wish);
-        let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.clone());
+        let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.guard.clone());
         tasks.spawn(async move {
             until.run_until_cancelled(interlock(desk, name, wished)).await;
             "an interlock"
@@ -81,8 +83,8 @@ pub(super) fn spawn(
     wishes
 }
 
-/// Writes what a follow rule wishes, the latest of it. ON is asked for once: what was stopped, or
-/// kept from it, is not put on later. OFF is asked for until it has come through.
+/// Writes what a follow rule wishes, the latest of it, until it has come through. ON is given up
+/// when somebody or something stands against it: what was stopped is not put on later.
 async fn follow(desk: Desk, rule: (usize, String), mut wished: watch::Receiver<Option<Wished>>) {
     let (number, rule) = rule;
     let who = Person { name: format!("rule {rule}"), role: Role::Operator };
@@ -106,12 +108,14 @@ async fn follow(desk: Desk, rule: (usize, String), mut wished: watch::Receiver<O
                 break;
             };
             tracing::warn!(%rule, "the tag was not set: {}", refused.sentence());
-            if on {
+            match on.then(|| After::of(&refused)) {
                 // One that may be on all the same is put off in its time.
-                if !matches!(refused, Refused::Machine(machine::Error::Unverified(_))) {
+                Some(After::PerhapsOn) => break,
+                Some(After::Over) => {
                     desk.rules().give_up(number, at);
+                    break;
                 }
-                break;
+                Some(After::Again) | None => (),
             }
             tokio::select! {
                 () = sleep(pause) => pause = (pause * 2).min(RETRY_MOST),
@@ -121,6 +125,29 @@ async fn follow(desk: Desk, rule: (usize, String), mut wished: watch::Receiver<O
                     }
                 }
             }
+        }
+    }
+}
+
+/// What becomes of a wish for ON that was refused.
+enum After {
+    /// It is given up.
+    Over,
+    /// The value was sent.
+    PerhapsOn,
+    /// Nobody was there to hear it: it stands for as long as the rule's condition does.
+    Again,
+}
+
+impl After {
+    fn of(refused: &Refused) -> Self {
+        use machine::Error::{Busy, Deaf, NotSent, Refused as Declined, Unverified};
+        match refused {
+            Refused::Machine(Unverified(_)) => Self::PerhapsOn,
+            Refused::Machine(NotSent(_) | Busy | Deaf | Declined(Refusal::NotOnline)) => {
+                Self::Again
+            }
+            _ => Self::Over,
         }
     }
 }
@@ -142,6 +169,8 @@ async fn interlock(desk: Desk, rule: String, mut wished: watch::Receiver<Option<
 struct Book {
     rules: Rules,
     desk: Desk,
+    /// From then on nobody is served, at a button as little as at a door.
+    doors: CancellationToken,
     unwritten: VecDeque<Fact>,
     trips: BTreeMap<String, Trip>,
 }
@@ -150,13 +179,15 @@ struct Book {
 struct Trip {
     written: Instant,
     untold: u64,
+    /// What has not been told of is over.
+    released: bool,
     because: Because,
     did: String,
 }
 
 impl Book {
-    fn new(rules: Rules, desk: Desk) -> Self {
-        Self { rules, desk, unwritten: VecDeque::new(), trips: BTreeMap::new() }
+    fn new(rules: Rules, desk: Desk, doors: CancellationToken) -> Self {
+        Self { rules, desk, doors, unwritten: VecDeque::new(), trips: BTreeMap::new() }
     }
 
     /// Writes down what the guard has left behind: latches must survive the house.
@@ -198,11 +229,15 @@ impl Book {
     fn take(&mut self, note: Note) {
         match note {
             Note::Tripped { rule, because, did } => self.tripped(rule, because, did),
+            Note::Latched { rule, because } => {
+                let did = "it stays latched".to_owned();
+                self.push_trip(rule, (because, did), (0, true));
+            }
             Note::Released { rule } => {
-                let told = |it: &Trip| it.untold == 0 && it.written.elapsed() < AGAIN;
-                // One that flutters is told with the next trip.
-                if !self.trips.get(&rule).is_some_and(told) {
-                    self.push(Fact::Rule { rule, happened: RuleEvent::Released });
+                // A trip that is only counted so far is told of first.
+                match self.trips.get_mut(&rule).filter(|it| 0 < it.untold) {
+                    Some(trip) => trip.released = true,
+                    None => self.push(Fact::Rule { rule, happened: RuleEvent::Released }),
                 }
             }
             Note::Opened { because } => {
@@ -212,6 +247,10 @@ impl Book {
                 self.push(Fact::StopChain { happened });
             }
             Note::Closed => self.push(Fact::StopChain { happened: ChainEvent::Closed }),
+            Note::Uncleared { machine, because } => {
+                let happened = ChainEvent::Opened { because, machines: vec![machine] };
+                self.push(Fact::StopChain { happened });
+            }
             Note::StoodBack { rule, by } => {
                 self.push(Fact::Rule { rule, happened: RuleEvent::SetAside { by } });
             }
@@ -228,6 +267,9 @@ impl Book {
                     }
                 });
             }
+            Note::Pressed { point, .. } if self.doors.is_cancelled() => {
+                tracing::info!(%point, "a button was pressed while the house closes");
+            }
             Note::Pressed { point, role } => {
                 let desk = self.desk.clone();
                 tokio::spawn(async move { press(&desk, &point, role).await });
@@ -239,33 +281,40 @@ impl Book {
         tracing::warn!(%rule, %because, %did, "tripped");
         if let Some(trip) = self.trips.get_mut(&rule).filter(|it| it.written.elapsed() < AGAIN) {
             trip.untold += 1;
-            (trip.because, trip.did) = (because, did);
+            (trip.because, trip.did, trip.released) = (because, did, false);
             return;
         }
         let untold = self.trips.get(&rule).map_or(0, |it| it.untold);
-        self.write_trip(rule, because, did, untold + 1);
+        self.write_trip(rule, because, did, (untold + 1, false));
     }
 
-    fn write_trip(&mut self, rule: String, because: Because, did: String, times: u64) {
-        let trip =
-            Trip { written: Instant::now(), untold: 0, because: because.clone(), did: did.clone() };
-        self.trips.insert(rule.clone(), trip);
-        let mut interlocks = self.rules.declared().rules.interlocks.iter();
-        let latch = interlocks.any(|it| it.name == rule && it.latch);
-        let happened = RuleEvent::Tripped { because, did, times, latch };
+    fn write_trip(&mut self, rule: String, because: Because, did: String, how: (u64, bool)) {
+        let written = Instant::now();
+        let (told, of) = ((because.clone(), did.clone()), rule.clone());
+        self.trips.insert(rule, Trip { written, untold: 0, released: false, because, did });
+        self.push_trip(of, told, how);
+    }
+
+    fn push_trip(&mut self, rule: String, told: (Because, String), how: (u64, bool)) {
+        let latch = self.rules.declared().latches(&rule);
+        let ((because, did), (times, counted)) = (told, how);
+        let happened = RuleEvent::Tripped { because, did, times, latch, counted };
         self.push(Fact::Rule { rule, happened });
     }
 
-    /// Trips that were only counted so far, for at least so long.
+    /// Trips that were only counted so far, for at least so long, and that they are over.
     fn late_trips(&mut self, since: Duration) {
         let late = |it: &Trip| 0 < it.untold && since <= it.written.elapsed();
         let rules: Vec<String> =
             self.trips.iter().filter(|(_, it)| late(it)).map(|(rule, _)| rule.clone()).collect();
         for rule in rules {
-            let Some(Trip { untold, because, did, .. }) = self.trips.remove(&rule) else {
+            let Some(Trip { untold, released, because, did, .. }) = self.trips.remove(&rule) else {
                 continue;
             };
-            self.write_trip(rule, because, did, untold);
+            self.write_trip(rule.clone(), because, did, (untold, true));
+            if released {
+                self.push(Fact::Rule { rule, happened: RuleEvent::Released });
+            }
         }
     }
 

@@ -14,13 +14,16 @@ use headstock_config::command::HoldWish;
 use headstock_config::machine::{Envelope, JogNow, Xyz};
 
 use super::Grbl;
-use super::jog_hold::{Frame, HeldJog, Lapse, Sign};
+use super::jog_hold::{Frame, HeldJog};
 use super::modal::decimal;
 use super::protocol::State;
 use super::stream::What;
+use crate::hand::{Lapse, Sign};
 use crate::{Outbox, Refusal};
 
 const CANCEL: u8 = 0x85;
+/// mm: positions are reported with three decimals, which may be rounded outwards.
+const STEP: f64 = 0.002;
 /// After a cancel, a flushed jog is given this long to be answered all the same.
 const FLUSHED: Duration = Duration::from_millis(300);
 /// A jog that has not slowed down this long after a cancel has not heard it.
@@ -112,10 +115,65 @@ pub(super) fn feed_word(feed: f64) -> Result<String, Refusal> {
 impl Grbl {
     /// Takes a step. While one is under way there is no other: keys that repeat themselves would
     /// have the machine drive on long after they were let go.
-    pub(super) fn jog(&mut self, line: String) -> Result<(), Refusal> {
+    pub(super) fn jog(
+        &mut self,
+        by: [Option<f64>; 3],
+        feed: f64,
+        absolute: bool,
+    ) -> Result<(), Refusal> {
+        let line = line(by, feed, absolute)?;
         self.jog_is_free()?;
+        self.ends_within(by, absolute)?;
         (self.jogs.waiting, self.jogs.stepping) = (Some(line), true);
         Ok(())
+    }
+
+    /// A step ends where the machine can be, as far as both are known. One that stands outside may
+    /// come back.
+    fn ends_within(&self, by: [Option<f64>; 3], absolute: bool) -> Result<(), Refusal> {
+        let (Some(from), Some(envelope)) = (self.known_place(), self.limits()) else {
+            return Ok(());
+        };
+        let work = self.sight.live.work_position;
+        for (axis, value) in by.into_iter().enumerate() {
+            let Some(value) = value else { continue };
+            let by = match (absolute, work) {
+                (false, _) => value,
+                (true, Some(work)) => value - work[axis],
+                // Nobody knows where that is.
+                (true, None) => continue,
+            };
+            let to = from[axis] + by;
+            let (low, high) = (envelope.min[axis], envelope.max[axis]);
+            let outside = |at: f64| (low - at).max(at - high).max(0.0);
+            if outside(from[axis]).max(STEP) < outside(to) {
+                let name = ["X", "Y", "Z"][axis];
+                return Err(Refusal::BadCommand(format!(
+                    "{name} would go to {to:.3} mm of the machine, which reaches from {low} to \
+                     {high}; it is at {:.3}",
+                    from[axis]
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the machine is, in its own coordinates, if that is certain.
+    fn known_place(&self) -> Option<Xyz> {
+        let live = &self.sight.live;
+        let certain = live.homed == Some(true) && live.position_doubt.is_none();
+        live.machine_position.filter(|_| certain)
+    }
+
+    /// Where it can be: declared, or as the controller's own settings say.
+    fn limits(&self) -> Option<Envelope> {
+        let it = &self.it.controller;
+        let told = || {
+            let travel = it.travel.filter(|it| it.iter().all(|it| *it > 0.0))?;
+            let known = it.homing == Some(true);
+            known.then(|| Envelope { min: travel.map(|it| -it), max: [0.0; 3] })
+        };
+        self.setup.envelope.or_else(told)
     }
 
     fn jog_is_free(&self) -> Result<(), Refusal> {
@@ -156,23 +214,16 @@ impl Grbl {
 
     /// What a jog that is held is bounded by, and where it begins.
     fn jog_frame(&self) -> Result<(Frame, Xyz), Refusal> {
-        let live = &self.sight.live;
-        let at = live.machine_position.filter(|_| live.position_doubt.is_none());
-        let (Some(true), Some(from)) = (live.homed, at) else {
+        let Some(from) = self.known_place() else {
             let why = "the machine has not been homed: jog in steps of at most 1 mm, or home it";
             return Err(Refusal::BadCommand(why.into()));
         };
-        let it = &self.it.controller;
-        let limits = || {
-            let travel = it.travel.filter(|it| it.iter().all(|it| *it > 0.0))?;
-            let known = it.homing == Some(true);
-            known.then(|| Envelope { min: travel.map(|it| -it), max: [0.0; 3] })
-        };
-        let Some(envelope) = self.setup.envelope.or_else(limits) else {
+        let Some(envelope) = self.limits() else {
             let why = "nobody knows the limits of the machine: jog in steps of at most 1 mm, or \
                        declare `envelope`";
             return Err(Refusal::BadCommand(why.into()));
         };
+        let it = &self.it.controller;
         let frame = Frame {
             envelope,
             max_rate: it.max_rate.unwrap_or_default(),

@@ -234,6 +234,7 @@ impl Drive {
     fn write(&self, tag: usize, value: &Value) -> Result<Write<Request>, Refusal> {
         let tag = self.machine.tags.get(tag).ok_or(Refusal::Unsupported("write this"))?;
         let register = register(tag).ok_or(Refusal::Unsupported("write this"))?;
+        value::meant(tag, register, value)?;
         let (raw, expected) = value::write(tag, register, value)?;
         let Raw::Words(words) = raw else { return Err(Refusal::Unsupported("write a bit")) };
         let [word] = words[..] else { return Err(Refusal::Unsupported("write more than a word")) };
@@ -297,7 +298,7 @@ fn told(tag: &Tag, register: &Register, word: u16) -> value::Said {
         // Only "running" can be told; see the head of this file.
         let running = u16::from(word != 0) << RUNNING;
         return match register.kind {
-            Kind::Bit if register.bit == RUNNING => value::read_bit(running != 0),
+            Kind::Bit if register.bit == RUNNING => value::read_bit(tag, running != 0),
             _ => value::Said {
                 value: None,
                 quality: Quality::Bad,

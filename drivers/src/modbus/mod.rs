@@ -185,6 +185,7 @@ impl Dialect for Modbus {
         if !matches!(register.area, Area::Coil | Area::Holding) {
             return Err(Refusal::Unsupported("write this: it can only be read"));
         }
+        value::meant(tag, register, value)?;
         let (raw, expected) = value::write(tag, register, value)?;
         let unit = device.machine.bus.unit;
         let start = u32::from(register.address);
@@ -303,7 +304,7 @@ fn writing(register: &Register, raw: Raw) -> Ask {
 fn told(tag: &Tag, area: Area, answer: &Answer, at: std::ops::Range<usize>) -> Said {
     let said = match (area, answer) {
         (Area::Coil | Area::Discrete, Answer::Bits(bits)) => {
-            bits.get(at.start).map(|on| value::read_bit(*on))
+            bits.get(at.start).map(|on| value::read_bit(tag, *on))
         }
         (Area::Holding | Area::Input, Answer::Words(words)) => words
             .get(at)

@@ -11,6 +11,7 @@ use headstock_config::point::{Quality, Value};
 use headstock_config::tag::{Area, Kind, Order, Register, Tag};
 
 use crate::Refusal;
+use crate::bus::meaning;
 
 /// What registers say about a tag.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,15 +35,16 @@ pub enum Raw {
     Words(Vec<u16>),
 }
 
-/// What a coil or a discrete input says.
-pub fn read_bit(on: bool) -> Said {
-    Said { value: Some(Value::Flag(on)), quality: Quality::Good, why: None }
+/// What a coil, a discrete input or a bit of a register says.
+pub fn read_bit(tag: &Tag, on: bool) -> Said {
+    let (value, quality, why) = meaning::flag(tag, on);
+    Said { value, quality, why }
 }
 
 /// What registers say: as many as the tag takes.
 pub fn read(tag: &Tag, register: &Register, words: &[u16]) -> Said {
     match register.kind {
-        Kind::Bit => read_bit(words.first().is_some_and(|it| it >> register.bit & 1 == 1)),
+        Kind::Bit => read_bit(tag, words.first().is_some_and(|it| it >> register.bit & 1 == 1)),
         Kind::String => {
             let value = Some(Value::Text(text(register.order, words)));
             Said { value, quality: Quality::Good, why: None }
@@ -73,9 +75,9 @@ fn judged(tag: &Tag, number: f64) -> Said {
 /// What must be written, and what will be read back then.
 pub fn write(tag: &Tag, register: &Register, value: &Value) -> Result<(Raw, Value), Refusal> {
     if register.kind == Kind::Bit {
-        let on = flag(value).ok_or_else(|| refuse("a bit is on or off"))?;
+        let on = meaning::raw_flag(tag, value)?;
         let raw = if register.area == Area::Coil { Raw::Coil(on) } else { Raw::Bit(on) };
-        return Ok((raw, Value::Flag(on)));
+        return Ok((raw, meaning::flag(tag, on).0.unwrap_or_else(|| value.clone())));
     }
     let words = match register.kind {
         Kind::String => spelled(register, value)?,
@@ -97,17 +99,28 @@ pub fn write(tag: &Tag, register: &Register, value: &Value) -> Result<(Raw, Valu
     }
 }
 
-fn refuse(why: &str) -> Refusal {
-    Refusal::BadCommand(why.to_owned())
+/// Whether this is what somebody may set, and not what it would be rounded to: of a number that
+/// counts by ones or more there is no half (a command of 1.5 is no command), and on or off is no
+/// quantity.
+pub fn meant(tag: &Tag, register: &Register, value: &Value) -> Result<(), Refusal> {
+    let whole = matches!(register.kind, Kind::U16 | Kind::I16 | Kind::U32 | Kind::I32);
+    let plain = tag.scale == 1.0 && tag.offset == 0.0;
+    match value {
+        Value::Flag(_) if register.kind != Kind::Bit && !(whole && plain) => {
+            Err(refuse("a number is wanted"))
+        }
+        Value::Number(number) if whole && 1.0 <= tag.scale.abs() => {
+            let steps = (number - tag.offset) / tag.scale;
+            let exact = (steps - steps.round()).abs() <= 1e-9 * steps.abs().max(1.0);
+            let why = || format!("it counts in steps of {}", tag.scale.abs());
+            if exact || !steps.is_finite() { Ok(()) } else { Err(Refusal::BadCommand(why())) }
+        }
+        _ => Ok(()),
+    }
 }
 
-fn flag(value: &Value) -> Option<bool> {
-    match value {
-        Value::Flag(on) => Some(*on),
-        Value::Number(number) if *number == 0.0 => Some(false),
-        Value::Number(number) if *number == 1.0 => Some(true),
-        _ => None,
-    }
+fn refuse(why: &str) -> Refusal {
+    Refusal::BadCommand(why.to_owned())
 }
 
 /// Words in the order of the standard. The same again undoes it.
@@ -290,6 +303,30 @@ mod tests {
         let bit = register(Kind::Bit, Order::Abcd);
         assert_eq!(write(&plain, &bit, &Value::Number(1.0)).unwrap().0, Raw::Bit(true));
         assert!(write(&plain, &bit, &Value::Number(2.0)).is_err());
+    }
+
+    #[test]
+    fn half_a_command_is_no_command() {
+        let word = register(Kind::U16, Order::Abcd);
+        let (plain, hundredths) = (Tag::default(), Tag { scale: 0.01, ..Tag::default() });
+        assert!(meant(&plain, &word, &Value::Number(1.5)).is_err());
+        assert!(meant(&plain, &word, &Value::Number(18.0)).is_ok());
+        assert!(meant(&plain, &word, &Value::Flag(true)).is_ok());
+        assert!(meant(&hundredths, &word, &Value::Number(123.456)).is_ok());
+        assert!(meant(&hundredths, &word, &Value::Flag(true)).is_err());
+        let fives = Tag { scale: 5.0, ..Tag::default() };
+        assert!(meant(&fives, &word, &Value::Number(15.0)).is_ok());
+        assert!(meant(&fives, &word, &Value::Number(16.0)).is_err());
+    }
+
+    #[test]
+    fn a_contact_that_opens_can_be_turned_round() {
+        let round = Tag { scale: -1.0, offset: 1.0, ..Tag::default() };
+        let bit = register(Kind::Bit, Order::Abcd);
+        assert_eq!(read(&round, &bit, &[0b1000]).value, Some(Value::Flag(false)));
+        assert_eq!(read_bit(&round, false).value, Some(Value::Flag(true)));
+        let off = write(&round, &bit, &Value::Flag(false)).unwrap();
+        assert_eq!(off, (Raw::Bit(true), Value::Flag(false)));
     }
 
     proptest! {

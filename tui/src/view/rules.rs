@@ -30,7 +30,9 @@ fn row(rule: &RuleView) -> [String; 6] {
 /// What happened to a rule.
 pub(super) fn event(happened: &RuleEvent) -> String {
     match happened {
-        RuleEvent::Tripped { because, did, times: 1, .. } => format!("TRIPPED, {because}: {did}"),
+        RuleEvent::Tripped { because, did, times: 0 | 1, .. } => {
+            format!("TRIPPED, {because}: {did}")
+        }
         RuleEvent::Tripped { because, did, times, .. } => {
             format!("TRIPPED {times} times, {because}: {did}")
         }

@@ -11,7 +11,8 @@ use crate::load::nearest::nearest;
 use crate::load::section::Section;
 use crate::load::value;
 use crate::point::Value;
-use crate::rule::{Compare, Condition, Does, Follow, Interlock, Permissive, Test, same};
+use crate::rule::{Compare, Condition, Does, Follow, Interlock, Permissive, Test, What, same};
+use crate::tag::Tag;
 
 /// Everything that was read.
 pub(super) struct All<'a> {
@@ -26,6 +27,7 @@ pub(super) fn check(all: &All<'_>, known: &Known<'_>, findings: &mut Findings) {
     suppressions(all, known, findings);
     outputs(all, findings);
     powers(all, known, findings);
+    guarded(all, known, findings);
     circles(all, findings);
     contradictions(all, findings);
 }
@@ -176,6 +178,25 @@ fn powers(all: &All<'_>, known: &Known<'_>, findings: &mut Findings) {
         let cut = known.cuts(&output.point());
         if let Some((machine, _)) = cut.filter(|(_, off)| output.value.is_on() != *off) {
             refuse(table, &machine.id, &output.point());
+        }
+    }
+}
+
+/// What may only be written while something is so must have a value that it may always take: or
+/// else nobody could switch it off.
+fn guarded(all: &All<'_>, known: &Known<'_>, findings: &mut Findings) {
+    let switched_off = |point: &str| right(&all.follows).any(|(_, it)| it.point() == point);
+    for (table, permissive) in right(&all.permissives).filter(|(_, it)| it.what == What::Write) {
+        let about = |tag: &&Tag| permissive.tag.as_ref().is_none_or(|it| *it == tag.name);
+        let written = known.tags(&permissive.machine).iter().filter(|it| it.write).filter(about);
+        for tag in written.filter(|it| it.safe.is_none() && it.stop.is_none() && !it.is_a_bit()) {
+            let point = format!("{}.{}", permissive.machine, tag.name);
+            if switched_off(&point) {
+                continue;
+            }
+            let message = format!("`{point}` has neither `safe` nor `stop`: nothing would calm it");
+            let accepted = "a `safe` or a `stop` value of the tag, which is never refused";
+            say(table, "what", "config.rule.calm", &message, accepted, findings);
         }
     }
 }

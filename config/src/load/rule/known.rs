@@ -7,12 +7,13 @@ use toml::de::DeValue;
 use crate::load::machine::Draft;
 use crate::load::nearest::nearest;
 use crate::load::value::{self, Read, Wrong};
-use crate::machine::{HEATERS, Machine};
+use crate::machine::{HEATERS, Machine, Mode};
+use crate::point::JOURNAL_WORDS;
 use crate::tag::{Kind, PinMode, Role, Source, Tag};
 
 /// What a machine that is on no bus reports about itself: of any driver, and of the GRBL family.
 const MOVES: [(&str, Says); 15] = [
-    ("mode", Says::Text),
+    ("mode", Says::Word(&MODES)),
     ("x", Says::Number),
     ("y", Says::Number),
     ("z", Says::Number),
@@ -45,8 +46,19 @@ const HOUSE: [(&str, Says); 7] = [
     ("load", Says::Number),
     ("undervoltage", Says::Flag),
     ("clock_synchronized", Says::Flag),
-    ("journal", Says::Text),
+    ("journal", Says::Word(&JOURNAL_WORDS)),
 ];
+
+/// What `mode` says of a machine.
+const MODES: [&str; Mode::ALL.len()] = {
+    let mut words = [""; Mode::ALL.len()];
+    let mut index = 0;
+    while index < words.len() {
+        words[index] = Mode::ALL[index].word();
+        index += 1;
+    }
+    words
+};
 
 /// The kind of value that a point says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +67,17 @@ pub(in crate::load) enum Says {
     Flag,
     /// A number in its unit.
     Number,
-    /// A word.
+    /// Any text.
     Text,
+    /// One of these words.
+    Word(&'static [&'static str]),
+}
+
+impl Says {
+    /// Whether it is a text of whatever kind.
+    pub(in crate::load) fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::Word(_))
+    }
 }
 
 /// Everything that is declared and may be named.
@@ -89,6 +110,12 @@ impl<'k> Known<'k> {
             let near = nearest(&said, self.machines.iter().map(|it| it.id.as_str()));
             Wrong::Value("is not a machine that is declared", near.map(value::did_you_mean))
         })
+    }
+
+    /// The tags of a machine that is declared.
+    pub(super) fn tags(&self, machine: &str) -> &'k [Tag] {
+        let found = self.machines.iter().find(|it| it.id == machine);
+        found.map(|it| &it.tags[..]).unwrap_or_default()
     }
 
     /// Reads a point's name.

@@ -119,7 +119,8 @@ pub enum Verb {
     /// What one machine can be told
     #[command(flatten)]
     Machine(Order),
-    /// Stop a machine, or all: slow down, rest, then forget the program; position is kept
+    /// Stop a machine, or all: come to rest, then forget the program; a mill keeps its position, a
+    /// printer loses it and goes cold
     Stop {
         /// The machine's id
         #[arg(required_unless_present = "all")]

@@ -12,6 +12,7 @@
 //! own: requests on serial lines and pins come before everything but machines that move, those on
 //! the network come after them and before the doors.
 
+mod judge;
 mod kinds;
 mod task;
 

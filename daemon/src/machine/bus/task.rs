@@ -4,8 +4,10 @@
 //!   apart --open--> together --lost--> apart ... until the house closes
 //! ```
 //!
-//! Together, one request is under way at a time; stops and wishes are taken in while it is, so
-//! that what is urgent is the next thing sent. Facts for the ledger are handed over without
+//! Together, one request is under way at a time; stops and wishes are taken in while it is. When
+//! something of a stop is to be sent it is called back: the carrier gives it up as soon as that is
+//! right. Whether rules still permit a value is asked at the moment at which it would leave: until then
+//! it may have waited here, and for the line. Facts for the ledger are handed over without
 //! waiting; those that do not fit stay here, and when too many pile up the least of them go.
 
 mod cut;
@@ -23,13 +25,14 @@ use headstock_config::machine::{Controller, Live, Machine, Mode};
 use headstock_config::point::Value;
 use headstock_drivers::Refusal;
 use headstock_drivers::bus::schedule::{Look, Next, Outcome, Said, Schedule, Stopped, Ticket};
-use headstock_drivers::bus::{Carrier, Dialect, Fault, Place, Reading};
+use headstock_drivers::bus::{Carrier, Dialect, Errand, Fault, Haste, Place, Reading};
 use headstock_drivers::link::OpenError;
 use headstock_drivers::link::retry::Retry;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep_until;
 
 use super::Surroundings;
+use super::judge::{Asker, Judge};
 use crate::clock::now_ms;
 use crate::ledger;
 use crate::machine::lane::{self, CutNow, Exit, StopNow, Urgent};
@@ -82,7 +85,7 @@ pub(super) struct Bus<D: Dialect> {
     ends: Ends,
     around: Surroundings,
     /// Who waits for a write.
-    askers: BTreeMap<Ticket, oneshot::Sender<Result<(), Error>>>,
+    askers: BTreeMap<Ticket, Asker>,
     tickets: Ticket,
     unrecorded: VecDeque<Fact>,
     /// When the bus is to be left whatever has been said by then.
@@ -189,8 +192,10 @@ impl<D: Dialect> Bus<D> {
                 return None;
             }
             let lost = match self.schedule.next(now) {
-                Next::Do { machine, request, stops } => {
-                    self.perform(carrier, machine, &request, stops).await
+                Next::Do { machine, request, haste, tickets, begun } => {
+                    let declared = self.seats[machine].declared.clone();
+                    let judge = Judge::new(declared, &self.askers, &tickets, begun);
+                    self.perform(carrier, machine, &request, haste, judge).await
                 }
                 Next::Wait(until) => self.wait(carrier, until).await,
             };
@@ -206,24 +211,37 @@ impl<D: Dialect> Bus<D> {
         carrier: &mut impl Carrier<D>,
         machine: usize,
         request: &D::Request,
-        stops: bool,
+        haste: Haste,
+        judge: Judge,
     ) -> Option<String> {
         // Those who come later wait for a request of their own.
         let waiting = self.seats[machine].stops.len();
         let result = {
-            let mut performing = pin!(carrier.perform(machine, request));
+            let called_back = Notify::new();
+            let mut recall = pin!(called_back.notified());
+            let may = || judge.permits();
+            let errand = Errand { haste, recall: Some(recall.as_mut()), may: Some(&may) };
+            let mut performing = pin!(carrier.perform(machine, request, errand));
+            let mut calls_back = true;
             loop {
+                let pressed = self.schedule.pressed_at().filter(|_| calls_back);
+                let round = Instant::now() + ROUND;
                 tokio::select! {
                     biased;
                     call = self.called() => self.take(call),
+                    () = sleep_until(pressed.unwrap_or(round).into()), if pressed.is_some() => {
+                        calls_back = false;
+                        called_back.notify_one();
+                    }
                     result = &mut performing => break result,
                     // A device may take its time: the task lives nevertheless.
-                    () = tokio::time::sleep(ROUND) => self.go_round(),
+                    () = sleep_until(round.into()) => self.go_round(),
                 }
             }
         };
+        judge.refuse(&mut self.askers);
         let now = Instant::now();
-        let told = stops && heard_of(&result, carrier.sent());
+        let told = haste != Haste::Turn && heard_of(&result, carrier.sent());
         let lost = match &result {
             Err(Fault::Lost(why)) => Some(why.clone()),
             _ => None,
@@ -310,7 +328,7 @@ impl<D: Dialect> Bus<D> {
     fn answer(&mut self, now: Instant, ask: Ask) {
         // Judged once more: it may have waited.
         let permitted = ask.permitted(&self.seats[ask.seat].declared);
-        let Ask { seat, what, stops, answer, .. } = ask;
+        let Ask { seat, what, stops, permit, answer, .. } = ask;
         let tag = match &what {
             What::Obey(Command::Write { tag, .. }) => self.place_of(seat, tag),
             _ => None,
@@ -318,12 +336,17 @@ impl<D: Dialect> Bus<D> {
         let overtaken = self.ends.exits[seat].overtook(stops, tag);
         let begun = permitted.and_then(|()| match what {
             _ if overtaken => Err(Error::Overtaken),
-            What::Obey(Command::Write { tag, value }) => self.write(now, seat, &tag, &value),
+            What::Obey(Command::Write { tag, value }) => {
+                let ticket = self.write(now, seat, &tag, &value)?;
+                Ok((ticket, Command::Write { tag, value }))
+            }
             What::Obey(_) => Err(Refusal::Unsupported("do that; it takes values for tags").into()),
             What::Start(_) => Err(Refusal::Unsupported("run programs").into()),
         });
         match begun {
-            Ok(ticket) => drop(self.askers.insert(ticket, answer)),
+            Ok((ticket, command)) => {
+                self.askers.insert(ticket, Asker { permit, command, answer });
+            }
             // The asker may have gone.
             Err(error) => drop(answer.send(Err(error))),
         }
@@ -385,7 +408,7 @@ impl<D: Dialect> Bus<D> {
         for (ticket, outcome) in answers {
             if let Some(asker) = self.askers.remove(&ticket) {
                 // The asker may have gone; the value stands either way.
-                asker.send(result(outcome)).ok();
+                asker.answer.send(result(outcome)).ok();
             }
         }
         for seat in 0..self.seats.len() {
@@ -506,8 +529,8 @@ impl<D: Dialect> Bus<D> {
 fn heard_of<A>(result: &Result<A, Fault>, sent: bool) -> bool {
     match result {
         Ok(_) | Err(Fault::Refused { .. }) => true,
-        Err(Fault::Silence(_) | Fault::Garbled(_) | Fault::Away(_)) => sent,
-        Err(Fault::Absent(_) | Fault::Unlike(_) | Fault::Lost(_)) => false,
+        Err(Fault::Silence(_) | Fault::Garbled(_) | Fault::Away(_) | Fault::GaveWay { .. }) => sent,
+        Err(Fault::Absent(_) | Fault::Unlike(_) | Fault::Lost(_) | Fault::Forbidden) => false,
     }
 }
 
@@ -520,10 +543,12 @@ fn result(outcome: Outcome) -> Result<(), Error> {
         Outcome::NoAnswer(_)
         | Outcome::Unread(_)
         | Outcome::Mismatch { .. }
+        | Outcome::Forbidden { begun: true }
         | Outcome::Offline { begun: true, .. } => Err(Error::Unverified(said)),
-        Outcome::Expired | Outcome::Superseded | Outcome::Offline { .. } => {
-            Err(Error::NotSent(said))
-        }
+        Outcome::Expired
+        | Outcome::Superseded
+        | Outcome::Forbidden { .. }
+        | Outcome::Offline { .. } => Err(Error::NotSent(said)),
         Outcome::Overtaken => Err(Error::Overtaken),
     }
 }

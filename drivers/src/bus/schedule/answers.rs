@@ -12,6 +12,11 @@ impl<D: Dialect> Schedule<D> {
     pub fn done(&mut self, now: Instant, result: Result<D::Answer, Fault>) {
         let Some(doing) = self.doing.take() else { return };
         self.load.busy(doing.began, now);
+        match result {
+            Err(Fault::GaveWay { sent }) => return self.gave_way(now, &doing, sent),
+            Err(Fault::Forbidden) => return self.forbidden(now, &doing),
+            _ => (),
+        }
         self.count(now, &doing, result.as_ref().err());
         if let Err(Fault::Lost(why)) = &result {
             return self.lost(now, why);
@@ -247,7 +252,9 @@ impl<D: Dialect> Schedule<D> {
     fn fails(&mut self, now: Instant, id: u64, fault: Fault, given_up: bool) {
         let Some(job) = self.job(id) else { return };
         let stop = job.class != Class::Asked;
-        let waits = matches!(fault, Fault::Refused { .. }) || stop;
+        // What collided with something is sent again at once.
+        let collided = matches!(fault, Fault::Garbled(_)) && job.is_fresh();
+        let waits = matches!(fault, Fault::Refused { .. }) || stop && !collided;
         if (given_up && !stop) || !job.again(now, waits) {
             let outcome = job.failed(fault);
             return self.finish(id, outcome);

@@ -2,6 +2,7 @@
 //! refuse, say something else or fall silent.
 
 mod cut;
+mod press;
 mod stops;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use crate::bus::{Poll, Write};
 
 const TIMEOUT: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_millis(20);
+const GRACE: Duration = Duration::from_millis(75);
 
 /// Reads the tags from the first to before the last of a machine, or writes one.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +111,10 @@ struct World {
     stuck: BTreeSet<Place>,
     said: Vec<Said>,
     sent: Vec<(Instant, Ask)>,
+    /// Something is owed: what is in no hurry waits on and on.
+    owed: bool,
+    /// Requests that were called back.
+    gave_way: usize,
 }
 
 impl World {
@@ -132,6 +138,8 @@ impl World {
             stuck: BTreeSet::new(),
             said: Vec::new(),
             sent: Vec::new(),
+            owed: false,
+            gave_way: 0,
         }
     }
 
@@ -161,12 +169,28 @@ impl World {
         }
     }
 
+    /// Whether a request is called back before anything comes of it, and if so, whether it had been
+    /// sent by then.
+    fn called_back(&mut self, machine: usize, haste: Haste) -> Option<bool> {
+        let waits = self.owed && haste == Haste::Turn;
+        if !waits && !self.dead.contains(&machine) {
+            return None;
+        }
+        let at = self.schedule.pressed_at().filter(|at| *at < self.now + TIMEOUT)?;
+        let grace = if waits { Duration::ZERO } else { GRACE };
+        (self.gave_way, self.now) = (self.gave_way + 1, self.now.max(at) + grace);
+        Some(!waits)
+    }
+
     /// One step: a request, or a wait until then at the longest. Whether a request was made.
     fn step(&mut self, until: Instant) -> bool {
         let next = self.schedule.next(self.now);
         let made = match next {
-            Next::Do { machine, request, .. } => {
-                let result = self.answer(machine, &request);
+            Next::Do { machine, request, haste, .. } => {
+                let result = match self.called_back(machine, haste) {
+                    Some(sent) => Err(Fault::GaveWay { sent }),
+                    None => self.answer(machine, &request),
+                };
                 self.schedule.done(self.now, result);
                 true
             }

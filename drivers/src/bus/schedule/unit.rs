@@ -101,6 +101,8 @@ pub(super) struct Stopping {
 pub(super) struct Unit {
     pub(super) health: Health,
     silences: u32,
+    /// Its latest request was given up for a stop before it had answered.
+    pub(super) given_up: bool,
     probes: u32,
     /// When a suspect or lost device is asked again.
     pub(super) probe_at: Instant,
@@ -128,6 +130,7 @@ impl Unit {
         Self {
             health: Health::Offline,
             silences: 0,
+            given_up: false,
             probes: 0,
             probe_at: now,
             met: false,
@@ -147,12 +150,14 @@ impl Unit {
     pub(super) fn opened(&mut self) {
         self.health = if self.dark { Health::Offline } else { Health::Unknown };
         self.silences = 0;
+        self.given_up = false;
         self.probes = 0;
     }
 
     /// It has answered. Whether that is news.
     pub(super) fn answered(&mut self) -> bool {
         self.silences = 0;
+        self.given_up = false;
         self.probes = 0;
         let news = matches!(self.health, Health::Unknown | Health::Offline);
         self.health = Health::Online;
@@ -163,6 +168,7 @@ impl Unit {
     /// from device to device.
     pub(super) fn silent(&mut self, now: Instant, fault: &Fault, chance: u64) -> bool {
         self.silences = self.silences.saturating_add(1);
+        self.given_up = false;
         self.why = fault.to_string();
         let before = self.health;
         self.health = match before {
@@ -198,6 +204,11 @@ impl Unit {
             rest.last = None;
         }
         news
+    }
+
+    /// It has answered the last time.
+    pub(super) fn answers(&self) -> bool {
+        self.health == Health::Online && self.silences == 0 && !self.given_up
     }
 
     /// It may be asked for this and that.

@@ -14,6 +14,10 @@ const CONFIG: u8 = 0x00;
 const SHUNT: u8 = 0x01;
 const BUS: u8 = 0x02;
 const RESET: u16 = 0x8000;
+/// In the bus register: both have been measured since the reset.
+const MEASURED: u16 = 0b10;
+/// How long that takes, nearly.
+const CONVERSION: Duration = Duration::from_millis(1);
 /// After power-on: 32 V, ±320 mV, 12 bit, both measured all the time. What we use.
 const POWER_ON: u16 = 0x399f;
 /// Volts per step of the shunt register.
@@ -68,6 +72,9 @@ impl Chip for Ina219 {
             return Err(Trouble::Reset);
         }
         let bus = read_word(wire, self.address, BUS)?;
+        if bus & MEASURED == 0 {
+            return Ok(Step::Later(CONVERSION));
+        }
         let across = read_word(wire, self.address, SHUNT)?;
         if SHUNT_MOST < across.cast_signed().unsigned_abs() {
             return Err(Trouble::Nonsense("the shunt register holds more than it can"));

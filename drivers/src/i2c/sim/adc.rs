@@ -139,25 +139,32 @@ pub(super) struct Ina219 {
     pointer: u8,
     config: u16,
     calibration: u16,
+    /// Since when it measures.
+    begun: Option<Instant>,
 }
 
+/// How long the INA219 takes for both of its voltages (SBOS448G: 532 us each).
+const CONVERSIONS: Duration = Duration::from_micros(1_064);
 /// Ohms.
 const RESISTOR: f64 = 0.1;
 
 impl Default for Ina219 {
     fn default() -> Self {
-        Self { volts: 24.0, amperes: 0.8, pointer: 0, config: 0x399f, calibration: 0 }
+        Self { volts: 24.0, amperes: 0.8, pointer: 0, config: 0x399f, calibration: 0, begun: None }
     }
 }
 
 impl Pretend for Ina219 {
-    fn write(&mut self, _: Instant, _: &Faults, bytes: &[u8]) -> Option<()> {
+    fn write(&mut self, now: Instant, _: &Faults, bytes: &[u8]) -> Option<()> {
         let (pointer, rest) = bytes.split_first()?;
         self.pointer = *pointer;
         if let [high, low] = rest {
             let word = u16::from_be_bytes([*high, *low]);
             match self.pointer {
-                0 if word & 0x8000 != 0 => self.reset(),
+                0 if word & 0x8000 != 0 => {
+                    self.reset();
+                    self.begun = Some(now);
+                }
                 0 => self.config = word,
                 5 => self.calibration = word & !1,
                 _ => (),
@@ -166,12 +173,14 @@ impl Pretend for Ina219 {
         Some(())
     }
 
-    fn read(&mut self, _: Instant, faults: &Faults, into: &mut [u8]) -> Option<()> {
+    fn read(&mut self, now: Instant, faults: &Faults, into: &mut [u8]) -> Option<()> {
+        let measured = self.begun.is_none_or(|it| CONVERSIONS <= now.saturating_duration_since(it));
         let shunt = (self.amperes * RESISTOR / 10e-6).round().clamp(-32_000.0, 32_000.0) as i16;
         let bus = (self.volts / 4e-3).round().clamp(0.0, 8_000.0) as u16;
         let word = match self.pointer {
             0 if faults.has(Fault::WrongId) => 0x4127,
             0 => self.config,
+            1 | 2 if !measured => 0,
             1 => shunt.cast_unsigned(),
             2 => bus << 3 | 0b10,
             5 => self.calibration,

@@ -1,7 +1,8 @@
 //! Which units answer on a Modbus bus: one harmless reading each.
 //!
-//! Function 3, register 0: a unit that has no such register refuses, which is an answer as well.
-//! Functions that write are not known here.
+//! Function 4, input register 0: a unit that has no such register refuses, which is an answer as
+//! well. Not function 3: to drives of Huanyang's it is a command. Functions that write are not known
+//! here.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use super::super::identity::Sysfs;
 use super::super::modbus::Wire;
 use super::serial::{holder, is_console};
 use super::{Found, News, Owned, Proposal, say};
-use crate::bus::{Carrier, Fault};
+use crate::bus::{Carrier, Errand, Fault};
 use crate::modbus::pdu::Ask;
 use crate::modbus::{Modbus, Request};
 
@@ -53,8 +54,9 @@ async fn look(bus: &LookOnBus, owned: &Owned, news: &Sender<News>) {
     for (index, unit) in units.into_iter().enumerate() {
         let doing = format!("reading from unit {unit} on {place}");
         say(news, News::Doing(doing.clone())).await;
-        let request = Request { unit, pdu: Ask::ReadHolding { address: 0, count: 1 } };
-        let answer = Carrier::<Modbus>::perform(&mut wire, index, &request).await;
+        let request = Request { unit, pdu: Ask::ReadInput { address: 0, count: 1 } };
+        let answer =
+            Carrier::<Modbus>::perform(&mut wire, index, &request, Errand::default()).await;
         let lost = matches!(answer, Err(Fault::Lost(_)));
         if let Some(what) = judged(bus, &port, unit, answer.map(|_| ())) {
             say(news, what).await;
@@ -107,7 +109,7 @@ fn judged(bus: &LookOnBus, port: &Port, unit: u8, answer: Result<(), Fault>) -> 
     let (sure, note) = match answer {
         Ok(()) => (Sure::Certain, None),
         Err(Fault::Refused { means, .. }) => {
-            (Sure::Certain, Some(format!("it has no holding register 0 ({means})")))
+            (Sure::Certain, Some(format!("it has no input register 0 ({means})")))
         }
         Err(Fault::Garbled(_)) => {
             let why = "something answers that cannot be read: two units of one number, or another \

@@ -39,7 +39,7 @@ impl<'a> Face<'a> {
         let Some((tag, register)) = self.tag(name) else { return 0.0 };
         let words = self.bank.get(register.area, register.address, register.width());
         let said = words.ok().and_then(|words| match register.area {
-            Area::Coil | Area::Discrete => value::read_bit(words[0] != 0).value,
+            Area::Coil | Area::Discrete => value::read_bit(tag, words[0] != 0).value,
             _ => value::read(tag, register, &words).value,
         });
         said.and_then(|it| it.number()).unwrap_or_default()
