@@ -23,6 +23,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::rule::{Compare, Unknown};
 
+/// The ids of the alarms that the box raises about itself.
+pub const HOUSE: [&str; 7] = [
+    "house.stop-chain",
+    "house.flood",
+    "house.disk",
+    "house.journal",
+    "house.clock",
+    "house.temperature",
+    "house.undervoltage",
+];
+
 /// How much hangs on an alarm, and how soon.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

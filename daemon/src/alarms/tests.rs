@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use headstock_config::alarm::{AlarmEvent, AlarmState, Standing};
+use headstock_config::alarm::{AlarmEvent, AlarmState, HOUSE, Standing};
 use headstock_config::load;
 use headstock_config::rule::Because;
 
@@ -107,6 +107,15 @@ impl Trial {
 
     fn state(&self, id: &str) -> AlarmState {
         self.of(id).state()
+    }
+}
+
+#[test]
+fn whatever_the_house_raises_about_itself_may_be_named_in_a_configuration() {
+    let trial = Trial::new();
+    let ids = trial.engine.definitions().keys().filter(|it| it.starts_with("house."));
+    for id in ids.map(String::as_str).chain([definition::STOP_CHAIN]) {
+        assert!(HOUSE.contains(&id), "{id}");
     }
 }
 

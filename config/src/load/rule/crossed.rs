@@ -90,20 +90,23 @@ fn suppressions(all: &All<'_>, known: &Known<'_>, findings: &mut Findings) {
     let by: BTreeMap<&str, &[String]> =
         right(&all.alarms).map(|(_, it)| (it.name.as_str(), &it.suppressed_by[..])).collect();
     let interlocks: Vec<&str> = right(&all.interlocks).map(|(_, it)| it.name.as_str()).collect();
+    let raised: Vec<_> = known.raises().collect();
     for (table, alarm) in right(&all.alarms) {
         for id in &alarm.suppressed_by {
-            if by.contains_key(id.as_str()) || interlocks.contains(&id.as_str()) || known.raises(id)
-            {
+            let declared = by.contains_key(id.as_str()) || interlocks.contains(&id.as_str());
+            if declared || raised.iter().any(|it| it == id) {
                 continue;
             }
             let Some(entry) = table.entry("suppressed_by") else { continue };
             let message = format!("{}there is no alarm `{id}`", table.whose);
             let path = table.path_of("suppressed_by");
             let problem = findings.at(entry.value_at, "config.alarm.unknown", &path, message);
-            let names = by.keys().copied().chain(interlocks.iter().copied());
+            let declared = by.keys().copied().chain(interlocks.iter().copied());
+            let names = declared.chain(raised.iter().map(AsRef::as_ref));
             problem.hint = nearest(id, names).map(value::did_you_mean);
             problem.accepted = Some(
-                "names of alarms and interlocks; `MACHINE.offline`, `MACHINE.controller`".into(),
+                "names of alarms and interlocks; `MACHINE.offline`, `MACHINE.controller`; `house.disk` and its like"
+                    .into(),
             );
         }
         let next = |id: &str| by.get(id).copied().unwrap_or_default().to_vec();
@@ -207,30 +210,32 @@ fn inputs(when: &Condition) -> Vec<String> {
 
 /// A rule whose output comes back as its own input.
 fn circles(all: &All<'_>, findings: &mut Findings) {
-    let follows: Vec<(Vec<String>, String)> =
-        right(&all.follows).map(|(_, it)| (inputs(&it.when), it.point())).collect();
+    let follows = right(&all.follows).map(|(_, it)| (inputs(&it.when), it.point()));
+    let interlocks = right(&all.interlocks).filter_map(|(_, it)| match &it.does {
+        Does::Write(output) => Some((inputs(&it.when), output.point())),
+        Does::Stop { .. } => None,
+    });
+    let writes: Vec<(Vec<String>, String)> = follows.chain(interlocks).collect();
     // From a point to the points that are written because of it.
     let next = |point: &str| {
-        let moved = follows.iter().filter(|(inputs, _)| inputs.iter().any(|it| it == point));
+        let moved = writes.iter().filter(|(inputs, _)| inputs.iter().any(|it| it == point));
         moved.map(|(_, output)| output.clone()).collect::<Vec<_>>()
     };
     let accepted = "conditions about points that this rule does not move";
-    for (table, follow) in right(&all.follows) {
-        let output = follow.point();
-        if let Some(input) =
-            inputs(&follow.when).into_iter().find(|it| *it == output || reaches(&output, it, &next))
-        {
+    let mut look = |table: &Section<'_>, when: &Condition, output: String| {
+        let fed = |it: &String| *it == output || reaches(&output, it, &next);
+        if let Some(input) = inputs(when).into_iter().find(fed) {
             let over = if input == output { "" } else { ", over other rules" };
             let message = format!("its output `{output}` feeds its own input `{input}`{over}");
             say(table, "when", "config.rule.circle", &message, accepted, findings);
         }
+    };
+    for (table, follow) in right(&all.follows) {
+        look(table, &follow.when, follow.point());
     }
     for (table, interlock) in right(&all.interlocks) {
         let Does::Write(output) = &interlock.does else { continue };
-        if inputs(&interlock.when).contains(&output.point()) {
-            let message = format!("its output `{}` feeds its own input", output.point());
-            say(table, "when", "config.rule.circle", &message, accepted, findings);
-        }
+        look(table, &interlock.when, output.point());
     }
 }
 

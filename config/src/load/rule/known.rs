@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use toml::de::DeValue;
 
+use crate::alarm::HOUSE as HOUSE_ALARMS;
 use crate::load::machine::Draft;
 use crate::load::nearest::nearest;
 use crate::load::value::{self, Read, Wrong};
@@ -178,14 +179,11 @@ impl<'k> Known<'k> {
     }
 
     /// The ids of alarms that nobody declares: those of machines and of the house.
-    pub(super) fn raises(&self, id: &str) -> bool {
-        match id.split_once('.') {
-            Some(("house", _)) => true,
-            Some((machine, "offline" | "controller")) => {
-                self.machines.iter().any(|it| it.id == machine)
-            }
-            _ => false,
-        }
+    pub(super) fn raises(&self) -> impl Iterator<Item = Cow<'static, str>> {
+        let of_machines = self.machines.iter().flat_map(|machine| {
+            ["offline", "controller"].map(|it| Cow::Owned(format!("{}.{it}", machine.id)))
+        });
+        HOUSE_ALARMS.into_iter().map(Cow::Borrowed).chain(of_machines)
     }
 }
 

@@ -191,6 +191,7 @@ impl<D: Dialect> Bus<D> {
             if self.leave_at.is_some_and(|at| at <= now || self.schedule.idle()) {
                 return None;
             }
+            self.schedule.house_is_alive(!self.around.heart.stopped(now));
             let lost = match self.schedule.next(now) {
                 Next::Do { machine, request, haste, tickets, begun } => {
                     let declared = self.seats[machine].declared.clone();
@@ -455,6 +456,15 @@ impl<D: Dialect> Bus<D> {
                 let machine_id = &self.seats[machine].declared.id;
                 tracing::error!(machine = %machine_id, %why, "an output may not be in its safe state");
                 let text = format!("an output may not be in its safe state: {why}");
+                self.note(machine, Event::Message { text });
+            }
+            Said::NotWatched(machine, why) => {
+                let machine_id = &self.seats[machine].declared.id;
+                tracing::error!(machine = %machine_id, %why, "it takes no signs of life");
+                let text = format!(
+                    "it takes no signs of life ({why}) and will not stop when this box falls \
+                     silent: compare `watchdog` with its manual"
+                );
                 self.note(machine, Event::Message { text });
             }
             Said::AtRest(..) | Said::Reading(_) | Said::Answer(..) | Said::Cut(..) => (),

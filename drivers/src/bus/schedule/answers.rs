@@ -30,7 +30,7 @@ impl<D: Dialect> Schedule<D> {
         match doing.what {
             What::Poll(index) => self.polled(now, index, result.err()),
             What::Job(id) => self.stepped(now, id, &doing.request, result),
-            What::Beat => (),
+            What::Beat => self.beaten(doing.machine, &doing.request, result.as_ref().err()),
         }
         self.settle(now);
     }
@@ -107,8 +107,8 @@ impl<D: Dialect> Schedule<D> {
         for slot in self.slots.iter_mut().filter(|slot| slot.machine == machine && !read(slot)) {
             slot.at_once(now);
         }
-        if let Some((at, _)) = &mut self.units[machine].beat {
-            *at = now;
+        if let Some(beat) = &mut self.units[machine].beat {
+            beat.at_once(now);
         }
         // It is to be seen at rest now, whatever it was before it went.
         if let Some(stopping) = &mut self.units[machine].stopping {

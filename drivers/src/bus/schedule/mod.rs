@@ -22,6 +22,7 @@
 //! bus while others are alive; what was asked for before a stop is not sent after it.
 
 mod answers;
+mod beats;
 mod cut;
 mod job;
 mod load;
@@ -39,6 +40,7 @@ use headstock_config::command::Stop;
 use headstock_config::machine::{Machine, Mode};
 use headstock_config::point::{Quality, Value};
 
+use self::beats::Beat;
 use self::job::{Class, Job, Step, same};
 pub use self::load::{Load, Times};
 use self::slot::Slot;
@@ -148,6 +150,8 @@ pub enum Said {
     Cut(Place, Outcome),
     /// An output is not known to be in its safe state, and why.
     NotSafe(usize, String),
+    /// A device does not take the house's signs of life, and why.
+    NotWatched(usize, String),
 }
 
 /// What is to be done now.
@@ -231,6 +235,8 @@ pub struct Schedule<D: Dialect> {
     link: bool,
     /// Outputs that the house drives take their safe states and nothing else is begun.
     closing: bool,
+    /// The house does its work.
+    alive: bool,
     load: Load,
     out: Vec<Said>,
 }
@@ -250,7 +256,7 @@ impl<D: Dialect> Schedule<D> {
             let rests = machine.tags.iter().enumerate().filter_map(|(tag, declared)| {
                 declared.rest_below.map(|below| Rest { tag, below, last: None })
             });
-            let beat = dialect.heartbeat(index, 0).map(|(period, _)| period);
+            let beat = dialect.heartbeat(index, 0).map(|(period, _)| Beat::new(now, period));
             Unit::new(now, rests.collect(), beat)
         };
         let units = machines.iter().enumerate().map(unit).collect();
@@ -265,6 +271,7 @@ impl<D: Dialect> Schedule<D> {
             probe_after: now,
             link: false,
             closing: false,
+            alive: true,
             load: Load::new(now),
             out: Vec::new(),
         }
@@ -355,10 +362,8 @@ impl<D: Dialect> Schedule<D> {
                 }
             }
             What::Beat => {
-                let unit = &mut self.units[machine];
-                unit.beats += 1;
-                if let Some((at, period)) = &mut unit.beat {
-                    *at = (*at + *period).max(now);
+                if let Some(beat) = &mut self.units[machine].beat {
+                    beat.goes(now);
                 }
             }
         }
@@ -373,16 +378,6 @@ impl<D: Dialect> Schedule<D> {
             .or_else(|| self.ready_job(now, |class| class == Class::Asked))
             .or_else(|| self.poll(now))
             .or_else(|| self.probe(now))
-    }
-
-    /// A sign of life that is due.
-    fn beat(&self, now: Instant) -> Option<(usize, What, D::Request)> {
-        let mut units = self.units.iter().enumerate();
-        let (machine, unit) = units.find(|(_, unit)| {
-            unit.health == Health::Online && unit.beat.is_some_and(|(at, _)| at <= now)
-        })?;
-        let (_, request) = self.dialect.heartbeat(machine, unit.beats)?;
-        Some((machine, What::Beat, request))
     }
 
     /// The poll with the earliest deadline among those that have been released.
@@ -422,13 +417,11 @@ impl<D: Dialect> Schedule<D> {
         let polls = self.slots.iter().filter(|slot| self.is_polled(slot));
         let polls = polls.map(|slot| slot.due);
         let probes = (0..self.units.len()).filter_map(|machine| self.probe_time(machine));
-        let beats = self.units.iter().filter(|unit| unit.health == Health::Online);
-        let beats = beats.filter_map(|unit| unit.beat.map(|(at, _)| at));
         let jobs = self.jobs.iter().flat_map(|job| {
             let begins = self.job_time(job);
             begins.into_iter().chain(self.expires(job))
         });
-        polls.chain(probes.filter(|_| !self.closing)).chain(beats).chain(jobs).min()
+        polls.chain(probes.filter(|_| !self.closing)).chain(self.beats_at()).chain(jobs).min()
     }
 }
 

@@ -87,8 +87,8 @@ impl<D: Dialect> Schedule<D> {
             What::Job(id) => self.job_gave_way(now, id, doing.begun || sent, sent),
             What::Beat => {
                 // One that was sent has been heard, whoever waits for the answer.
-                if let Some((at, _)) = self.units[machine].beat.as_mut().filter(|_| !sent) {
-                    *at = now;
+                if let Some(beat) = self.units[machine].beat.as_mut().filter(|_| !sent) {
+                    beat.at_once(now);
                 }
             }
         }

@@ -16,6 +16,7 @@ use headstock_config::command::Stop;
 use headstock_config::machine::Mode;
 use headstock_config::point::Value;
 
+use super::beats::Beat;
 use super::job::same;
 use super::load::Times;
 use crate::bus::Fault;
@@ -117,16 +118,15 @@ pub(super) struct Unit {
     /// read back for as long as that is so, by tag.
     pub(super) stopped: Option<Vec<(usize, Value)>>,
     pub(super) rests: Vec<Rest>,
-    /// When the next sign of life is due, how often, and how many were sent.
-    pub(super) beat: Option<(Instant, Duration)>,
-    pub(super) beats: u64,
+    /// Its signs of life, if it wants them.
+    pub(super) beat: Option<Beat>,
     pub(super) counts: Counts,
     /// The last fault.
     pub(super) why: String,
 }
 
 impl Unit {
-    pub(super) fn new(now: Instant, rests: Vec<Rest>, beat: Option<Duration>) -> Self {
+    pub(super) fn new(now: Instant, rests: Vec<Rest>, beat: Option<Beat>) -> Self {
         Self {
             health: Health::Offline,
             silences: 0,
@@ -139,8 +139,7 @@ impl Unit {
             dark: false,
             stopped: None,
             rests,
-            beat: beat.map(|period| (now, period)),
-            beats: 0,
+            beat,
             counts: Counts::default(),
             why: "the bus is not open".into(),
         }
