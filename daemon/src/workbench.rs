@@ -43,7 +43,7 @@ pub(crate) struct Workbench {
     pub(crate) settings: Settings,
     /// Somebody who may do everything.
     pub(crate) ada: Person,
-    _mill: Sim,
+    pub(crate) mill: Sim,
     _tasks: [JoinSet<&'static str>; 2],
     closing: CancellationToken,
     _folder: TempDir,
@@ -111,7 +111,7 @@ impl Workbench {
             disk,
             settings,
             ada,
-            _mill: mill,
+            mill,
             _tasks: [tasks, hands],
             closing,
             _folder: folder,

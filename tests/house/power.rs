@@ -219,3 +219,57 @@ async fn an_abort_of_all_and_one_by_an_interlock_cut_the_power_as_well() {
     assert_eq!(shop.open.facts(doubts).await, 0);
     shop.open.house.close().await;
 }
+
+/// A heated box on a bus of its own, and the board with the relay before it.
+const BOX: &str = r#"driver = "modbus-rtu"
+baud = 115200
+timeout_ms = 100
+power = "relays.printer"
+tag = [{ name = "heat", area = "coil", address = 0, write = true, stop = false, period_ms = 100 }]
+[[machine]]
+id = "relays"
+driver = "modbus-rtu"
+port = "BOARD"
+baud = 115200
+timeout_ms = 100
+tag = [
+  { name = "fan", area = "coil", address = 0, write = true, period_ms = 100 },
+  { name = "printer", area = "coil", address = 1, write = true, period_ms = 100 },
+]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_on_a_bus_whose_power_is_cut_is_left_alone_until_it_is_on_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = BOX.replace("BOARD", &dir.path().join("board.tty").display().to_string());
+    let board = board(dir.path(), &keys);
+    let text = format!("[[machine]]\nid = \"box\"\nport = \"/dev/ttyUSB0\"\n{keys}");
+    let machines = load::parse(&text, "test.toml", &registry::names()).unwrap().machines;
+    let link = Some(dir.path().join("box.tty"));
+    let options = modbus::Options { link, ..modbus::Options::default() };
+    let heated = modbus::serial(&machines[..1], options).unwrap();
+    heated.poke(1, Area::Coil, 0, 1);
+    let open = Open::around(dir.path(), "box", &keys).await;
+    open.mode(Mode::Idle).await;
+    let reason = || open.desk().one_equipment("box").unwrap().offline_reason;
+    let relays = open.desk().watch_machines().find(|(id, _)| id == "relays").unwrap();
+    let (_, mut relays) = relays;
+    let idle = relays.wait_for(|live| live.mode == Mode::Idle);
+    tokio::time::timeout(PATIENCE, idle).await.unwrap().unwrap();
+
+    let report = open.desk().stop(&open.ada, "box", Stop::Abort).await.unwrap();
+
+    assert!(report.sent && report.confirmed, "{report:?}");
+    assert!(report.power.as_ref().is_some_and(|it| it.confirmed), "{report:?}");
+    assert_eq!((board.peek(1, Area::Coil, 1), board.peek(1, Area::Coil, 0)), (Some(0), Some(1)));
+    open.mode(Mode::Offline).await;
+    let mut entries = open.desk().ledger().follow(|_| ()).1;
+    while reason().as_deref() != Some("its power is off (relays.printer)") {
+        tokio::time::timeout(PATIENCE, entries.recv()).await.expect("it is shown").unwrap();
+    }
+    let on = Command::Write { tag: "printer".into(), value: Value::Flag(true) };
+    open.desk().tell(&open.ada, "relays", on).await.unwrap();
+    open.mode(Mode::Idle).await;
+    assert_eq!(heated.peek(1, Area::Coil, 0), Some(0), "its own stop value was written as well");
+    open.house.close().await;
+}

@@ -109,6 +109,14 @@ impl Desk {
         self.inner.machines.iter().map(|(id, machine)| (id.clone(), machine.live().mode))
     }
 
+    /// What rules go by of a machine, every time that it changed; for the one who asks first.
+    pub fn changes_of(
+        &self,
+        machine: &str,
+    ) -> Option<tokio::sync::mpsc::Receiver<machine::Changed>> {
+        self.inner.machines.get(machine)?.changes()
+    }
+
     /// To be told when a machine says something else.
     pub fn watch_machines(
         &self,

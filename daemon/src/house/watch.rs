@@ -2,7 +2,7 @@
 //! let queued jobs follow finished ones, show machines as points, make old points stale, and tell
 //! the service manager that it is alive.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use headstock_config::job::{JobEvent, JobState};
 use headstock_config::ledger::{Entry, Fact};
@@ -10,6 +10,7 @@ use headstock_config::machine::Live;
 use headstock_config::settings::Settings;
 use headstock_systemd::watchdog_interval;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
 use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alarms::Keeper;
 use crate::desk::Desk;
 use crate::ledger::Health;
+use crate::machine::Changed;
 use crate::points::live::Bridge;
 
 /// A part of the house that has not been heard of for this long is stuck.
@@ -117,21 +119,35 @@ async fn show_machines(desk: Desk) {
     let bridges = desk.equipment().into_iter().filter_map(|machine| {
         let bridge = Bridge::of(desk.points(), &machine.id, &machine.driver)?;
         let (id, live) = desk.watch_machines().find(|(id, _)| *id == machine.id)?;
-        Some(show_machine(desk.clone(), id, live, bridge))
+        let changes = desk.changes_of(&id)?;
+        Some(show_machine(desk.clone(), id, (live, changes), bridge))
     });
     futures_util::future::join_all(bridges.collect::<Vec<_>>()).await;
     std::future::pending().await
 }
 
-async fn show_machine(desk: Desk, id: String, mut live: Receiver<Live>, bridge: Bridge) {
+async fn show_machine(
+    desk: Desk,
+    id: String,
+    (mut live, mut changes): (Receiver<Live>, mpsc::Receiver<Changed>),
+    bridge: Bridge,
+) {
+    // Only a machine that is at work has a job to be looked up.
+    let done = |live: &Live| live.progress.and_then(|_| desk.share_done(&id));
+    live.mark_changed();
     loop {
-        let now = live.borrow_and_update().clone();
-        // Only a machine that is at work has a job to be looked up.
-        let done = now.progress.and_then(|_| desk.share_done(&id));
-        bridge.tell(&now, done);
-        if live.changed().await.is_err() {
-            // Its thread has ended, and nothing of it can be believed.
-            return bridge.tell(&Live::default(), None);
+        tokio::select! {
+            // First what was, then what is: the latest is no older than any of these.
+            biased;
+            Some(Changed { at, live }) = changes.recv() => bridge.tell(at, &live, done(&live)),
+            changed = live.changed() => {
+                if changed.is_err() {
+                    // Its thread has ended, and nothing of it can be believed.
+                    return bridge.tell(Instant::now(), &Live::default(), None);
+                }
+                let now = live.borrow_and_update().clone();
+                bridge.tell(Instant::now(), &now, done(&now));
+            }
         }
     }
 }
@@ -173,6 +189,7 @@ async fn alive(desk: &Desk, patience: Duration) -> bool {
 mod tests {
     use headstock_config::machine::Mode;
     use headstock_config::point::{Quality, Value};
+    use headstock_drivers::grbl::sim::{Fault, What};
 
     use super::*;
     use crate::points::Step;
@@ -221,6 +238,36 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(20), seen).await.expect("it is seen");
         assert_eq!(points.one("lathe.mode").unwrap().quality, Quality::Bad);
         bench.desk.cancel_job(&bench.ada, &job.id).await.unwrap();
+        watching.abort();
+    }
+
+    /// The door of the mill as rules see it.
+    fn door(step: &Step) -> Option<bool> {
+        step.value.as_ref().map(Value::is_on)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_input_that_changed_for_a_moment_is_seen_however_late_somebody_looks() {
+        let bench = Workbench::new(1.0).await;
+        let points = bench.desk.points().clone();
+        let mut follower = points.follow([points.id("mill.door").unwrap()]);
+        bench.mill.fault(Fault::now(What::Door).lasting(Duration::from_millis(400)));
+        bench.mill_is(|live| live.pins.contains('D')).await;
+        bench.mill_is(|live| !live.pins.contains('D')).await;
+        follower.take();
+        let watching = tokio::spawn(show_machines(bench.desk.clone()));
+        let (mut seen, mut at) = (Vec::new(), Vec::new());
+        let looking = async {
+            while !seen.ends_with(&[Some(false), Some(true)]) {
+                for change in follower.recv().await {
+                    at.extend(change.steps.iter().map(|step| step.at));
+                    seen.extend(change.steps.iter().map(door));
+                }
+            }
+        };
+        let looked = tokio::time::timeout(Duration::from_secs(20), looking).await;
+        assert!(looked.is_ok(), "{seen:?}");
+        assert!(at.is_sorted(), "in the order in which they were");
         watching.abort();
     }
 }

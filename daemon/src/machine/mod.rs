@@ -45,6 +45,9 @@ use crate::rules::{Asker, Interlocked, Permit, Rules, Wish};
 
 /// Other requests that may wait; more than a few mean that nobody reads the answers.
 const REQUESTS: usize = 32;
+/// Changes that may wait for whoever shows a machine as points: seconds of them, while it is kept from
+/// its work. What comes when there are more is seen as far as it lasts.
+const CHANGES: usize = 64;
 /// SCHED_FIFO priority of a machine on a serial line.
 const PRIORITY: i32 = 40;
 
@@ -56,6 +59,8 @@ pub struct Handle {
     stops: Entrance,
     requests: mpsc::Sender<Ask>,
     live: watch::Receiver<Live>,
+    /// What rules go by, each time that it changed; for the one who takes it.
+    changes: Arc<Mutex<Option<mpsc::Receiver<Changed>>>>,
     /// When the task last went round.
     round: Arc<Mutex<Instant>>,
     /// What may be asked of it.
@@ -67,6 +72,15 @@ pub struct Handle {
     /// What cuts its power, if anything can.
     relay: Option<Arc<Relay>>,
     supply: Supply,
+}
+
+/// What a machine was from a moment on.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    /// Since then.
+    pub at: Instant,
+    /// As it was told.
+    pub live: Live,
 }
 
 /// When the byte of a stop was handed to the port, or why none was.
@@ -242,11 +256,13 @@ pub fn start(
     let declared = Arc::new(declared);
     let round = Arc::new(Mutex::new(Instant::now()));
     let (supply, dark) = Supply::of(1);
+    let (change, changes) = mpsc::channel(CHANGES);
     let handle = Handle {
         declared: declared.clone(),
         stops,
         requests,
         live: seen,
+        changes: Arc::new(Mutex::new(Some(changes))),
         round: round.clone(),
         rules: Rules::default(),
         seat: 0,
@@ -260,7 +276,7 @@ pub fn start(
             if let Err(error) = headstock_drivers::link::os::realtime(PRIORITY) {
                 tracing::info!(machine = %declared.id, %error, "no realtime priority; a busy box may delay this machine");
             }
-            let ends = task::Ends { stops: stop_lane, asks, live, dark, round, closing };
+            let ends = task::Ends { stops: stop_lane, asks, live, change, dark, round, closing };
             let traces = traces::Traces::new(traces);
             let task = task::Task::new(declared, driver, ledger, ends, traces);
             runtime.block_on(task.live());
@@ -377,6 +393,12 @@ impl Handle {
     /// The latest the machine has said.
     pub fn live(&self) -> Live {
         self.live.borrow().clone()
+    }
+
+    /// What rules go by, every time that it changed and in order, from the machine's beginning: a short
+    /// pulse of an input is among it, however late one looks. Once; `None` from then on.
+    pub fn changes(&self) -> Option<mpsc::Receiver<Changed>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// To be told when it says something else.

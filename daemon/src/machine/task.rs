@@ -28,7 +28,7 @@ use super::power;
 use super::program::Place;
 use super::traces::Traces;
 use super::work::{Ended, Work};
-use super::{Ask, Error, Start, What, in_motion};
+use super::{Ask, Changed, Error, Start, What, in_motion};
 use crate::clock::now_ms;
 use crate::ledger;
 
@@ -48,6 +48,8 @@ pub(super) struct Ends {
     pub(super) stops: Exit,
     pub(super) asks: mpsc::Receiver<Ask>,
     pub(super) live: watch::Sender<Live>,
+    /// What rules go by, each time that it changes.
+    pub(super) change: mpsc::Sender<Changed>,
     /// Whether its power is off.
     pub(super) dark: watch::Receiver<Vec<bool>>,
     /// When it last went round.
@@ -264,7 +266,11 @@ impl Task {
 
     fn hear(&mut self, link: &Link, bytes: &[u8]) {
         let now = Instant::now();
-        self.driver.hear(now, bytes, &mut self.out);
+        // A report at a time: of two that come together the first one counts as well.
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.driver.hear(now, piece, &mut self.out);
+            self.tell_live(false);
+        }
         // The driver counts what stands in the outbox as sent; the link has not seen it yet.
         let written = self.driver.unanswered_bytes().saturating_sub(self.out.bytes.len());
         link.answered(now, written);
@@ -434,6 +440,10 @@ impl Task {
             let mut live = live.clone();
             live.progress = self.driver.progress();
             live.at_ms = now_ms();
+            if changed {
+                // Whoever takes these may be late, and then sees what lasts.
+                self.ends.change.try_send(Changed { at: self.told, live: live.clone() }).ok();
+            }
             self.ends.live.send_replace(live);
         }
     }

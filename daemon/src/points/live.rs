@@ -1,12 +1,14 @@
 //! Machines that move, as points: `mill.x`, `mill.mode`, `printer.hotend`.
 //!
 //! ```text
-//!  machine task --watch--> [ table of what is shown ] --report--> points
+//!  machine task --changes, in order--+
+//!               \--watch: the latest--+--> [ table of what is shown ] --report--> points
 //! ```
 //!
 //! The machine's own thread is not bothered with points: it may be above everything else on the
-//! box, and must not wait for a lock that others hold. What it tells at once (mode, spindle, inputs)
-//! is here as soon as its watcher runs; positions come ten times a second.
+//! box, and must not wait for a lock that others hold. What rules go by (mode, spindle, inputs) is
+//! told at once and every change of it, with its moment, so that a door that was open for an instant
+//! was open however late its watcher runs; positions come ten times a second.
 //!
 //! Invariant: while a machine is offline or has not introduced itself all of its points are bad.
 
@@ -165,9 +167,8 @@ impl Bridge {
         Some(Self { rows, progress: find("progress")?, points: points.clone() })
     }
 
-    /// Reports what the machine says, and how much of its job is done: 0 to 1, if it has one.
-    pub fn tell(&self, live: &Live, done: Option<f64>) {
-        let at = Instant::now();
+    /// Reports what the machine says since a moment, and how much of its job is done: 0 to 1, if it has one.
+    pub fn tell(&self, at: Instant, live: &Live, done: Option<f64>) {
         let absent = absent(live.mode);
         let mut news: Vec<News> = Vec::with_capacity(self.rows.len() + 1);
         for (id, row) in &self.rows {
@@ -232,7 +233,7 @@ mod tests {
             pins: "D".into(),
             ..Live::default()
         };
-        bridge.tell(&live, Some(0.25));
+        bridge.tell(Instant::now(), &live, Some(0.25));
         let is = |name: &str| points.one(name).map(|it| (it.value, it.quality, it.unit)).unwrap();
         let good = |value, unit: &str| (Some(value), Quality::Good, unit.to_owned());
         assert_eq!(is("mill.mode"), good(Value::Text("running".into()), ""));
@@ -251,10 +252,10 @@ mod tests {
         let mut live =
             Live { mode: Mode::Idle, machine_position: Some([0.0; 3]), ..Live::default() };
         live.position_doubt = Some("it was reset in motion".into());
-        bridge.tell(&live, None);
+        bridge.tell(Instant::now(), &live, None);
         assert_eq!((quality("mill.x"), quality("mill.mode")), (Quality::Uncertain, Quality::Good));
         live.mode = Mode::Offline;
-        bridge.tell(&live, None);
+        bridge.tell(Instant::now(), &live, None);
         assert!(points.shown("mill.").iter().all(|it| it.quality == Quality::Bad));
         assert_eq!(points.one("mill.mode").unwrap().value, Some(Value::Text("offline".into())));
     }
@@ -270,7 +271,7 @@ mod tests {
         };
         let temperatures = vec![heater("hotend", 204.5, Some(210.0)), heater("board", 38.0, None)];
         let live = Live { mode: Mode::Idle, temperatures, ..Live::default() };
-        bridge.tell(&live, None);
+        bridge.tell(Instant::now(), &live, None);
         let number = |name: &str| points.one(name).unwrap().value.unwrap().number().unwrap();
         assert_eq!((number("printer.hotend"), number("printer.hotend_target")), (204.5, 210.0));
         let shown: Vec<String> = points.shown("printer.").into_iter().map(|it| it.name).collect();
@@ -279,7 +280,7 @@ mod tests {
         {
             assert!(!shown.contains(&name.to_owned()), "{name} has never been said");
         }
-        bridge.tell(&Live::default(), None);
+        bridge.tell(Instant::now(), &Live::default(), None);
         assert_eq!(points.one("printer.hotend").unwrap().quality, Quality::Bad);
     }
 

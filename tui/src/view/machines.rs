@@ -101,7 +101,8 @@ fn layer(live: &Live) -> String {
 /// What a person must know who trusts in software.
 fn stops(machine: &Equipment) -> String {
     if !machine.live.stop_waits {
-        return String::new();
+        let cuts = |relay: &String| format!("an abort cuts its power ({relay})");
+        return machine.power.as_ref().map(cuts).unwrap_or_default();
     }
     let then = match &machine.power {
         Some(relay) => format!("an abort cuts its power ({relay})"),

@@ -127,11 +127,14 @@ where
         let (requests, round, bus) = (requests.clone(), round.clone(), Some(view.clone()));
         let rules = Rules::default();
         let (relay, supply) = (None, supply.clone());
+        // What is on a bus is points at once, by its tags.
+        let changes = Arc::default();
         handles.push(Handle {
             declared,
             stops,
             requests,
             live: seen,
+            changes,
             round,
             rules,
             seat,
