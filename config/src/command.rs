@@ -54,9 +54,11 @@ pub enum Command {
     JogEnd,
     /// Move until the probe touches.
     Probe {
-        /// Distance per axis.
+        /// Distance per axis. A printer probes straight down where it is: none.
+        #[serde(default)]
         by: [Option<f64>; 3],
-        /// mm/min.
+        /// mm/min. A printer has its own.
+        #[serde(default)]
         feed: f64,
         /// Missing contact is no alarm (G38.3 instead of G38.2).
         #[serde(default)]
@@ -149,6 +151,8 @@ pub enum Override {
     Rapid,
     /// Spindle speed.
     Spindle,
+    /// Filament that a printer pushes out.
+    Flow,
 }
 
 /// The three stops. None of them is an emergency stop: that is a switch that cuts power.

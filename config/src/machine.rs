@@ -424,6 +424,9 @@ pub struct Live {
     pub spindle: f64,
     /// Feed, rapid and spindle override, per cent.
     pub overrides: [u16; 3],
+    /// Override of the filament that a printer pushes out, per cent; absent until it is known.
+    #[serde(default)]
+    pub flow: Option<u16>,
     /// Active inputs, the controller's letters: `XYZPDHRS`.
     pub pins: String,
     /// Spindle and coolant that are on: `S` cw, `C` ccw, `F` flood, `M` mist.

@@ -64,7 +64,9 @@ fn strike(dice: &mut Dice, bytes: u64) -> Vec<Fault> {
 
 /// What the firmware has carried out of the program.
 fn carried_out(bench: &Bench<Firmware>) -> Vec<&str> {
-    let ours = ["M105", "M114", "M115", "M155 S2", "M154 S2", "M876 P1", "M400", "M110 N0"];
+    let ours = [
+        "M105", "M114", "M115", "M155 S2", "M154 S2", "M876 P1", "M220", "M221", "M400", "M110 N0",
+    ];
     let text = bench.device.counters.text.iter().map(String::as_str);
     let text: Vec<&str> = text.filter(|line| !ours.contains(line)).collect();
     assert_eq!(text[..3], ["G21", "G90", "M82"], "in which it is judged");

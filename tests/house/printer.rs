@@ -39,7 +39,7 @@ impl Printer {
 }
 
 /// A print with everything that a slicer writes, and so many lines in its middle.
-fn tower(lines: usize) -> String {
+pub(super) fn tower(lines: usize) -> String {
     let mut text = String::from(
         ";FLAVOR:Marlin\n;LAYER_COUNT:2\nM140 S60\nM104 S200\nG28 ; home\nM190 S60\nM109 S200\n\
          G21\nG90\nM82\nG92 E0\n\n;LAYER:0\nG1 Z0.2 F600\nM73 P0 R1\nM117 Layer 1 of 2\n",
@@ -62,7 +62,9 @@ fn expected(program: &str) -> Vec<String> {
 
 /// What the firmware has carried out of what stands between the begin of numbers and the end.
 fn carried_out(sim: &Sim) -> Vec<String> {
-    let ours = ["M105", "M114", "M115", "M155 S2", "M154 S2", "M876 P1", "M400", "M110 N0"];
+    let ours = [
+        "M105", "M114", "M115", "M155 S2", "M154 S2", "M876 P1", "M220", "M221", "M400", "M110 N0",
+    ];
     let text = sim.counters().text.into_iter();
     let mut text: Vec<String> = text.filter(|line| !ours.contains(&line.as_str())).collect();
     let program = text.split_off(3);
@@ -112,7 +114,8 @@ async fn a_printer_that_is_met_is_only_asked_and_heat_from_before_is_told() {
     let open = printer.house("").await;
 
     let asked = printer.sim.counters().text;
-    let questions = ["M110 N0", "M115", "M105", "M114", "M155 S2", "M154 S2", "M876 P1"];
+    let questions =
+        ["M110 N0", "M115", "M105", "M114", "M155 S2", "M154 S2", "M876 P1", "M220", "M221"];
     assert!(asked.iter().all(|line| questions.contains(&line.as_str())), "{asked:?}");
     assert_eq!(printer.sim.counters().targets, [200.0, 60.0], "nothing was switched");
     open.upload("G28\n").await;

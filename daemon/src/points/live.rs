@@ -75,7 +75,10 @@ const LETTERS: &[Row] = &[
 ];
 
 /// What printers have beside that.
-const PRINTS: &[Row] = &[("layer", "", 0.0, |live| number(live.layer?[0].into()))];
+const PRINTS: &[Row] = &[
+    ("layer", "", 0.0, |live| number(live.layer?[0].into())),
+    ("flow", "%", 0.0, |live| number(live.flow?.into())),
+];
 
 fn number(value: f64) -> Option<Value> {
     Some(Value::Number(value))

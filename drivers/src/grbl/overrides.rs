@@ -42,25 +42,27 @@ impl Overrides {
 
     /// Takes a wish.
     pub(super) fn want(&mut self, which: Override, percent: u16) -> Result<(), Refusal> {
+        let index = index(which).ok_or(Refusal::Unsupported("push filament out"))?;
         let possible = match which {
             Override::Rapid => matches!(percent, 25 | 50 | 100),
-            Override::Feed | Override::Spindle => (10..=200).contains(&percent),
+            _ => (10..=200).contains(&percent),
         };
         if !possible {
             let range = if which == Override::Rapid { "25, 50 or 100" } else { "10 to 200" };
             return Err(Refusal::BadCommand(format!("{percent} is not {range} per cent")));
         }
-        self.wanted[index(which)] = Some(percent);
+        self.wanted[index] = Some(percent);
         self.tries = 0;
         Ok(())
     }
 }
 
-fn index(which: Override) -> usize {
+fn index(which: Override) -> Option<usize> {
     match which {
-        Override::Feed => 0,
-        Override::Rapid => 1,
-        Override::Spindle => 2,
+        Override::Feed => Some(0),
+        Override::Rapid => Some(1),
+        Override::Spindle => Some(2),
+        Override::Flow => None,
     }
 }
 
@@ -147,6 +149,7 @@ mod tests {
     fn impossible_percentages_are_refused() {
         let mut it = Overrides::default();
         assert!(it.want(Override::Feed, 201).is_err() && it.want(Override::Rapid, 60).is_err());
+        assert!(matches!(it.want(Override::Flow, 100), Err(Refusal::Unsupported(_))));
         assert!(it.want(Override::Spindle, 10).is_ok() && it.busy());
     }
 }

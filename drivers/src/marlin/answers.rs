@@ -85,9 +85,11 @@ impl Marlin {
                 }
             }
             Reply::Position(place) => self.placed(now, place),
+            Reply::Bed(at) => self.touched(at, out),
             Reply::Firmware(text) => self.it.take_firmware(text),
             Reply::Capability(name, on) => self.it.take(name, on),
             Reply::Other(text) if text.starts_with("area:") => self.reach.take_area(text),
+            Reply::Other(text) if self.overrides_told(text) => (),
             Reply::Other(text) => self.said(now, text, out),
         }
     }
@@ -153,9 +155,11 @@ impl Marlin {
             Why::Who | Why::Temperatures | Why::Reporting | Why::Step => (),
             Why::Hand | Why::Back | Why::Person(_) | Why::Segment => (),
             Why::Unfinished => self.jog_rests(),
+            Why::Probe => self.probe_over(out),
             Why::Place if self.intro == Introduction::Asking => {
                 self.poll.warmed(now);
                 self.poll.placed(now);
+                self.poll.introduced(now);
                 self.introduced(out);
             }
             Why::Place => self.hold_placed(),

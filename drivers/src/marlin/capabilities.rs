@@ -18,6 +18,8 @@ pub(super) struct Capabilities {
     pub(super) reports_temperatures: bool,
     pub(super) reports_position: bool,
     pub(super) prompts: bool,
+    /// A probe for the bed.
+    pub(super) probe: bool,
     pub(super) extruders: u32,
     /// M105 is answered by `ok T:…`.
     pub(super) answers_temperatures: bool,
@@ -64,6 +66,7 @@ impl Capabilities {
             "AUTOREPORT_TEMP" => self.reports_temperatures = on,
             "AUTOREPORT_POS" => self.reports_position = on,
             "PROMPT_SUPPORT" => self.prompts = on,
+            "Z_PROBE" => self.probe = on,
             "CHAMBER_TEMPERATURE" => self.chamber = on,
             _ => (),
         }
@@ -80,6 +83,11 @@ impl Capabilities {
     /// Answers tell how many planner blocks are free.
     pub(super) fn tells_planner(&self) -> bool {
         0 < self.planner_blocks
+    }
+
+    /// M220 and M221 without a value only tell: some relatives take that for 100.
+    pub(super) fn tells_overrides(&self) -> bool {
+        self.name == "Marlin"
     }
 
     /// For the house.

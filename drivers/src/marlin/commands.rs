@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use headstock_config::command::{Command, HoldWish, Override};
+use headstock_config::command::{Command, HoldWish};
 use headstock_config::event::Event;
 use headstock_config::machine::Mode;
 
@@ -80,10 +80,13 @@ impl Marlin {
                 self.person(if on { "M17" } else { "M84" });
                 Ok(())
             }
-            Command::Probe { .. } => Err(Refusal::Unsupported("probe")),
-            Command::Zero { .. } | Command::WorkOffset { .. } => {
-                Err(Refusal::Unsupported("shift its coordinates"))
-            }
+            Command::Probe { by, .. } => self.probe(by),
+            Command::Zero { .. } => Err(Refusal::Unsupported(
+                "be zeroed where it stands: its zero is where its switches are; home it",
+            )),
+            Command::WorkOffset { .. } => Err(Refusal::Unsupported(
+                "choose a work offset: programs for it are in its own coordinates; home it",
+            )),
             Command::Check { .. } => Err(Refusal::Unsupported("check a program without moving")),
             Command::Setting { .. } => Err(Refusal::Unsupported("be set by number; run an M code")),
             _ => Err(Refusal::Unsupported("do that")),
@@ -112,18 +115,6 @@ impl Marlin {
         let axes = homed_by(&line);
         self.errands.push_back(Errand::new(line, Why::Home(axes)));
         self.errands.push_back(Errand::new("M114", Why::Rest(Rest::Home)));
-    }
-
-    fn override_to(&mut self, which: Override, percent: u16) -> Result<(), Refusal> {
-        let percent = percent.clamp(10, 200);
-        match which {
-            Override::Feed => {
-                self.live.overrides[0] = percent;
-                self.errands.push_back(Errand::new(format!("M220 S{percent}"), Why::Reporting));
-                Ok(())
-            }
-            _ => Err(Refusal::Unsupported("override this")),
-        }
     }
 
     fn typed(&mut self, line: &str) -> Result<(), Refusal> {
@@ -167,6 +158,12 @@ impl Marlin {
         let most = match words.next() {
             Some((b'M', Some(104.0 | 109.0))) => self.setup.printer.max_hotend,
             Some((b'M', Some(140.0 | 141.0 | 190.0 | 191.0))) => self.setup.printer.max_bed,
+            Some((b'M', Some(303.0))) => {
+                let heater = print::words(text).find(|it| it.0 == b'E').and_then(|it| it.1);
+                // Bed and chamber are -1 and -2.
+                let bed = heater.is_some_and(|it| it < 0.0);
+                if bed { self.setup.printer.max_bed } else { self.setup.printer.max_hotend }
+            }
             _ => return Ok(()),
         };
         for (letter, celsius) in words {
@@ -281,7 +278,7 @@ fn permitted(command: &Command, mode: Mode, program: bool) -> bool {
         Command::Resume => matches!(mode, Held | Holding),
         Command::Answer { .. } => matches!(mode, Held | Running | Idle),
         // By hand, in the middle of a print: its nozzle would be elsewhere than it believes.
-        Command::Home { .. } | Command::Motors { .. } => mode == Idle,
+        Command::Home { .. } | Command::Motors { .. } | Command::Probe { .. } => mode == Idle,
         // What is held looks for itself.
         Command::JogHold { .. } | Command::JogEnd | Command::JogCancel => true,
         // One press, one step.

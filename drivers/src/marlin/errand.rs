@@ -33,6 +33,8 @@ pub(super) enum Why {
     Person(String),
     /// G28 of these axes.
     Home([bool; 3]),
+    /// G30.
+    Probe,
     /// A step of a longer affair; the last one is a `Rest`.
     Step,
     /// A step of a move by hand: a hold drops it if it moves anything.
@@ -78,7 +80,7 @@ pub(super) enum Rest {
 impl Errand {
     /// What a hold drops of what people have asked for by hand.
     pub(super) fn moves_by_hand(&self) -> bool {
-        matches!(self.why, Why::Home(_) | Why::Extrude(..))
+        matches!(self.why, Why::Home(_) | Why::Extrude(..) | Why::Probe)
             || self.why == Why::Hand && moves(&self.text)
     }
 
@@ -101,8 +103,7 @@ impl Marlin {
                 return;
             }
             let Errand { text, why } = self.errands.pop_front().expect("it was looked at above");
-            self.modal.follow(&text);
-            self.reach_follow(&text);
+            self.follow(&text);
             if why == Why::Place && self.hold.locates() || matches!(why, Why::Extrude(..)) {
                 // An answer that was counted wrongly shall not pass for where it is now.
                 self.place = None;

@@ -159,8 +159,7 @@ impl Marlin {
             Some(Next::Ask(line)) => (line.to_owned(), Why::Unfinished),
             None => return,
         };
-        self.modal.follow(&line);
-        self.reach_follow(&line);
+        self.follow(&line);
         self.stream.push(now, &line, What::Errand(why), &mut out.bytes);
     }
 

@@ -27,7 +27,9 @@ mod jog_hold;
 pub mod line;
 mod modal;
 mod mode;
+mod overrides;
 mod poll;
+mod probe;
 mod program;
 pub mod protocol;
 mod reach;
@@ -85,6 +87,10 @@ pub struct Marlin {
     hold: Hold,
     stopping: Option<Stopping>,
     prompt: Prompt,
+    /// The probe has met the bed.
+    touched: bool,
+    /// It is being left cold: when what heats was last broken off.
+    leaving: Option<Instant>,
     /// It has halted itself.
     halt: Option<Halt>,
     /// The latest M105 was answered as one is.
@@ -134,6 +140,8 @@ impl Marlin {
             hold: Hold::default(),
             stopping: None,
             prompt: Prompt::default(),
+            touched: false,
+            leaving: None,
             halt: None,
             proved: false,
             shown: Mode::Offline,
@@ -156,6 +164,13 @@ impl Marlin {
             self.send_errands(now, out);
         }
         self.show_mode(out);
+    }
+
+    /// A line goes out: what it changes is taken note of.
+    fn follow(&mut self, text: &str) {
+        self.modal.follow(text);
+        self.reach_follow(text);
+        self.overrides_follow(text);
     }
 
     /// Position is not to be trusted any more.
@@ -228,16 +243,23 @@ impl Driver for Marlin {
         if !self.open || self.is_dead() {
             return None;
         }
-        [self.stream.deadline(self.patience()), self.poll_due(), self.stop_due(), self.jog_due()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.stream.deadline(self.patience()),
+            self.poll_due(),
+            self.stop_due(),
+            self.jog_due(),
+            self.leaving_due(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn tick(&mut self, now: Instant, out: &mut Outbox) {
         if self.open && !self.is_dead() {
             self.ask_in_time(now);
             self.stop_in_time(now, out);
+            self.leave_in_time(now, out);
             self.advance(now, out);
         }
     }
@@ -250,9 +272,7 @@ impl Driver for Marlin {
         if self.program.is_some() {
             let text = "the house is closing".to_owned();
             self.lose_program(Cause::Closing, text, false, out);
-            // It may wait for warmth, and what switches that off would wait behind.
-            self.speak_past_the_queue("M108", out);
-            self.leave_cold();
+            self.leave_cold(now, out);
         }
         self.advance(now, out);
     }

@@ -56,7 +56,10 @@ impl Marlin {
     /// Something moves or may, whatever the mode says: a print that is held may be moved by hand.
     fn may_move(&self) -> bool {
         let moves = |why: &Why| {
-            matches!(why, Why::Home(_) | Why::Step | Why::Person(_) | Why::Rest(Rest::Hand))
+            matches!(
+                why,
+                Why::Home(_) | Why::Probe | Why::Step | Why::Person(_) | Why::Rest(Rest::Hand)
+            )
         };
         self.open && self.halt.is_none() && (self.jogs.is_held() || self.is_out(moves))
     }

@@ -18,6 +18,8 @@ const WARMTH: Duration = Duration::from_secs(3);
 const PLACE: Duration = Duration::from_secs(5);
 /// The same, if it rests and nobody knows where.
 const MISSING: Duration = Duration::from_millis(100);
+/// It rests this long after it has become known before it is asked for its overrides.
+const SETTLED: Duration = Duration::from_secs(1);
 /// A firmware that says `busy:` says it every two seconds (`M113 S2`, as shipped).
 const KEPT_ALIVE: Duration = Duration::from_secs(3);
 /// One that may say nothing while it is at work.
@@ -32,6 +34,8 @@ const STRIKES: u32 = 6;
 pub(super) struct Poll {
     warmth: Option<Instant>,
     place: Option<Instant>,
+    /// When the overrides are asked for, once.
+    overrides: Option<Instant>,
     /// Lines sent once more since anything was answered.
     strikes: u32,
     silent: bool,
@@ -58,6 +62,11 @@ impl Poll {
     /// Temperatures have come.
     pub(super) fn warmed(&mut self, now: Instant) {
         self.warmth = Some(now);
+    }
+
+    /// It is known.
+    pub(super) fn introduced(&mut self, now: Instant) {
+        self.overrides = Some(now + SETTLED);
     }
 
     /// A position has come.
@@ -107,6 +116,7 @@ impl Marlin {
         self.hold.clear();
         self.jogs.clear();
         self.errands.clear();
+        self.leaving = None;
         self.stop_loses(out);
         self.lose_program(Cause::Link, reason, false, out);
     }
@@ -120,7 +130,12 @@ impl Marlin {
             let out = self.is_out(|other| *other == why);
             due.filter(|_| !out)
         });
-        warmth.into_iter().chain(place).min()
+        [warmth, place, self.overrides_due()].into_iter().flatten().min()
+    }
+
+    fn overrides_due(&self) -> Option<Instant> {
+        let asks = self.it.tells_overrides() && self.mode() == Mode::Idle;
+        self.poll.overrides.filter(|_| asks)
     }
 
     /// What is asked, and when. Where the firmware reports by itself, only if it has not for long.
@@ -145,6 +160,10 @@ impl Marlin {
         let [warmth, place] = self.questions().map(|(why, due)| {
             due.is_some_and(|due| due <= now) && !self.is_out(|other| *other == why)
         });
+        if self.overrides_due().is_some_and(|due| due <= now) {
+            self.poll.overrides = None;
+            self.ask_overrides();
+        }
         if warmth {
             self.poll.warmth = Some(now);
             self.errands.push_back(Errand::new("M105", Why::Temperatures));

@@ -146,8 +146,7 @@ impl Marlin {
             Some((b'M', Some(18.0 | 84.0))) => self.not_homed(),
             _ => (),
         }
-        self.modal.follow(&line.text);
-        self.reach_follow(&line.text);
+        self.follow(&line.text);
         let homes =
             if code == Some((b'G', Some(28.0))) { homed_by(&line.text) } else { [false; 3] };
         let sent = ProgramSent { number: line.number, count, homes };
@@ -201,7 +200,8 @@ impl Marlin {
     /// All motion is over.
     pub(super) fn rests(&mut self, rest: Rest) {
         match rest {
-            Rest::Hand | Rest::Home => (),
+            Rest::Hand => self.perhaps_left(),
+            Rest::Home => (),
             Rest::Hold => self.hold_rests(),
             Rest::Park => self.hold.parked(),
             Rest::End => self.errands.push_back(Errand::new("M105", Why::Proof(Proof::End))),

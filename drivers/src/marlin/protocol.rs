@@ -35,6 +35,8 @@ pub enum Reply<'a> {
     Temperatures(&'a str),
     /// `X:1.00 Y:2.00 Z:3.00 E:4.00 Count …`: X, Y, Z and E.
     Position([f64; 4]),
+    /// `Bed X: 12.00 Y: 20.00 Z: 0.05`: where a probe has met the bed.
+    Bed([f64; 3]),
     /// `FIRMWARE_NAME:…`.
     Firmware(&'a str),
     /// `Cap:NAME:1`.
@@ -103,6 +105,9 @@ fn known(text: &str) -> Option<Reply<'_>> {
     }
     if let Some(answer) = ok(text) {
         return Some(Reply::Ok(answer));
+    }
+    if let Some([x, y, z, _]) = text.strip_prefix("Bed ").and_then(position) {
+        return Some(Reply::Bed([x, y, z]));
     }
     if let Some(place) = position(text) {
         return Some(Reply::Position(place));
@@ -358,6 +363,8 @@ mod tests {
                 "X:1.00 Y:-2.50 Z:0.30 E:12.00 Count X:80 Y:-200 Z:120",
                 Reply::Position([1.0, -2.5, 0.3, 12.0]),
             ),
+            ("Bed X: 12.00 Y: -3.50 Z: 0.05", Reply::Bed([12.0, -3.5, 0.05])),
+            ("Bed X: 12.00 Y: what Z: 0.05", Reply::Other("Bed X: 12.00 Y: what Z: 0.05")),
             ("", Reply::Empty),
             ("okay then", Reply::Other("okay then")),
             ("Resend: 1x2", Reply::Other("Resend: 1x2")),

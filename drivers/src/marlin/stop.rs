@@ -33,6 +33,8 @@ const HALTS: Duration = Duration::from_secs(3);
 const WAITS: Duration = Duration::from_secs(20);
 /// How often what goes past the queue is said until the queue has been seen empty.
 const AGAIN: Duration = Duration::from_secs(1);
+/// The same in a house that closes, which has only some seconds.
+const LEAVES: Duration = Duration::from_millis(500);
 /// Proofs that are asked for before the answers alone are believed.
 const PROOFS: u32 = 5;
 
@@ -156,6 +158,7 @@ impl Marlin {
     fn join_stopping(&mut self, phase: Phase, reason: Reason) {
         let lost = self.drop_program().then_some((reason.cause, reason.text));
         self.errands.clear();
+        self.leaving = None;
         self.jogs.clear();
         self.hold.clear();
         self.prompt_over();
@@ -193,9 +196,41 @@ impl Marlin {
 
     /// Nobody will be here to feed the print, and nobody can go on with it later: what is planned is
     /// finished, and nothing stays hot in an empty house.
-    pub(super) fn leave_cold(&mut self) {
+    pub(super) fn leave_cold(&mut self, now: Instant, out: &mut Outbox) {
+        // It may wait for warmth, and what switches that off would wait behind.
+        self.speak_past_the_queue("M108", out);
+        self.leaving = Some(now);
         self.heaters_off();
         self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
+    }
+
+    /// When the next wait for warmth is broken off: several may stand in the firmware's queue.
+    pub(super) fn leaving_due(&self) -> Option<Instant> {
+        let said = self.leaving.filter(|_| self.still_leaves() && self.heeds_at_once())?;
+        Some(said + LEAVES)
+    }
+
+    fn still_leaves(&self) -> bool {
+        self.is_out(|why| matches!(why, Why::Step | Why::Rest(Rest::Hand)))
+    }
+
+    /// Motion is over: perhaps of the last thing that it was to do.
+    pub(super) fn perhaps_left(&mut self) {
+        if !self.still_leaves() {
+            self.leaving = None;
+        }
+    }
+
+    /// Breaks it off.
+    pub(super) fn leave_in_time(&mut self, now: Instant, out: &mut Outbox) {
+        if self.leaving_due().is_none_or(|due| now < due) {
+            return;
+        }
+        self.leaving = Some(now);
+        // As long as the link takes nothing, more would only pile up.
+        if out.urgent.is_empty() {
+            self.speak_past_the_queue("M108", out);
+        }
     }
 
     /// The last line of a stop has been answered, or an answer has been counted for it.
@@ -264,21 +299,18 @@ impl Marlin {
             None if self.intro == Introduction::Known => {
                 self.plain_modes();
                 if hot {
-                    self.cool(out);
+                    self.cool(now, out);
                 }
             }
             None => (),
         }
     }
 
-    fn cool(&mut self, out: &mut Outbox) {
+    fn cool(&mut self, now: Instant, out: &mut Outbox) {
         let text = "the firmware answers again: the heaters of the print that was lost are \
                     switched off";
         out.events.push_back(Event::Remark { text: text.into() });
-        if self.it.emergency_parser {
-            self.speak_past_the_queue("M108", out);
-        }
-        self.leave_cold();
+        self.leave_cold(now, out);
     }
 
     /// It restarted: nothing moves and nothing heats.

@@ -370,10 +370,13 @@ fn a_typed_line_heats_no_further_than_is_declared() {
         "M190 R130",
         "M141 S200",
         "M191 S200",
+        "M303 S276",
+        "M303 E1 C8 S300",
+        "M303 E-1 S121 C8",
     ] {
         assert!(matches!(run(line), Err(Refusal::BadCommand(_))), "{line}");
     }
-    for line in ["M104 S275", "M109 R20", "M140 S120", "M106 S255", "M117 S999"] {
+    for line in ["M104 S275", "M109 R20", "M140 S120", "M106 S255", "M117 S999", "M303 E-1 S100"] {
         run(line).unwrap();
     }
 }

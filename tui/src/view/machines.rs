@@ -48,7 +48,6 @@ fn note(machine: &Equipment) -> String {
 /// Everything about one machine.
 pub fn show(machine: &Equipment) -> String {
     let live = &machine.live;
-    let [feed, rapid, spindle] = live.overrides;
     details(&[
         ("machine", machine.id.clone()),
         ("name", if machine.name == machine.id { String::new() } else { machine.name.clone() }),
@@ -64,12 +63,21 @@ pub fn show(machine: &Equipment) -> String {
         ("homed", live.homed.map(|it| if it { "yes" } else { "no" }).unwrap_or_default().into()),
         ("feed", format!("{} mm/min", number(live.feed))),
         ("spindle", format!("{} rev/min", number(live.spindle))),
-        ("overrides", format!("feed {feed} %, rapid {rapid} %, spindle {spindle} %")),
+        ("overrides", overrides(live)),
         ("inputs", live.pins.clone()),
         ("temperatures", temperatures(live)),
         ("layer", layer(live)),
         ("stops", stops(machine)),
     ])
+}
+
+fn overrides(live: &Live) -> String {
+    let [feed, rapid, spindle] = live.overrides;
+    match live.flow {
+        // A printer has no others.
+        Some(flow) => format!("feed {feed} %, flow {flow} %"),
+        None => format!("feed {feed} %, rapid {rapid} %, spindle {spindle} %"),
+    }
 }
 
 /// `hotend 201.5 of 210 °C, bed 60 °C`.
@@ -173,6 +181,9 @@ feed              1200 mm/min
 spindle           12000 rev/min
 overrides         feed 100 %, rapid 100 %, spindle 100 %
 ";
-        assert_eq!(show(&samples::machine("mill")), expected);
+        let mut it = samples::machine("mill");
+        assert_eq!(show(&it), expected);
+        it.live.flow = Some(95);
+        assert!(show(&it).contains("overrides         feed 100 %, flow 95 %\n"));
     }
 }

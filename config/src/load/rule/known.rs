@@ -36,7 +36,7 @@ const LETTERS: [(&str, Says); 5] = [
     ("mist", Says::Flag),
 ];
 /// What a printer reports beside that, and beside its heaters.
-const PRINTS: [(&str, Says); 1] = [("layer", Says::Number)];
+const PRINTS: [(&str, Says); 2] = [("layer", Says::Number), ("flow", Says::Number)];
 /// What the box reports about itself.
 const HOUSE: [(&str, Says); 7] = [
     ("disk_free", Says::Number),

@@ -56,12 +56,12 @@ pub enum Order {
         #[arg(long, conflicts_with_all = ["words", "absolute"])]
         cancel: bool,
     },
-    /// Move until the probe touches: probe mill Z-20 F100
+    /// Move until the probe touches: probe mill Z-20 F100, probe printer
     Probe {
         /// The machine's id
         machine: String,
-        /// Distances in mm, and F in mm/min
-        #[arg(required = true, value_name = "WORD")]
+        /// Distances in mm, and F in mm/min; none for a printer, which probes where it is
+        #[arg(value_name = "WORD")]
         words: Vec<String>,
         /// No contact is no alarm
         #[arg(long)]
@@ -98,8 +98,8 @@ pub enum Order {
     Override {
         /// The machine's id
         machine: String,
-        /// What it acts on
-        #[arg(value_parser = words::<Override>(&["feed", "rapid", "spindle"]))]
+        /// What it acts on; flow is a printer's filament
+        #[arg(value_parser = words::<Override>(&["feed", "rapid", "spindle", "flow"]))]
         which: Override,
         /// 10 to 200; for rapid 25, 50 or 100
         percent: u16,
@@ -200,6 +200,9 @@ impl Order {
             Self::Jog { machine, words, absolute, cancel: false } => {
                 let Moves { by, feed } = Moves::with_feed(&words)?;
                 (machine, Command::Jog { by, feed, absolute })
+            }
+            Self::Probe { machine, words, lenient } if words.is_empty() => {
+                (machine, Command::Probe { by: NO_AXIS, feed: 0.0, lenient })
             }
             Self::Probe { machine, words, lenient } => {
                 let Moves { by, feed } = Moves::with_feed(&words)?;
@@ -335,6 +338,11 @@ mod tests {
                     absolute: true,
                 },
             ),
+            ("probe mill", Command::Probe { by: NO_AXIS, feed: 0.0, lenient: false }),
+            (
+                "probe mill Z-2 F60",
+                Command::Probe { by: [None, None, Some(-2.0)], feed: 60.0, lenient: false },
+            ),
             ("check mill off", Command::Check { on: false }),
             (
                 "write mill setpoint -2.5",
@@ -345,6 +353,7 @@ mod tests {
                 Command::Write { tag: "light".into(), value: Value::Flag(true) },
             ),
             ("override mill feed 120", Command::Override { which: Override::Feed, percent: 120 }),
+            ("override mill flow 95", Command::Override { which: Override::Flow, percent: 95 }),
         ];
         for (words, expected) in spelt {
             assert_eq!(command(words), Ok(expected), "{words}");

@@ -4,7 +4,7 @@
 //! well, unknown parameters are ignored, and a line with an unknown command does nothing. Positions
 //! are millimetres, known only where the program says them; G28 brings its axes to a place that
 //! only the printer knows. Source: Marlin documentation, G0 to G92, M82, M83, M104, M109, M140,
-//! M190.
+//! M190, M303.
 
 use super::words;
 use crate::gcode::arc::Arc;
@@ -129,6 +129,11 @@ impl State {
             83.0 => self.e_relative = true,
             104.0 | 109.0 => step.heats = heat.map(|it| (false, it)),
             140.0 | 141.0 | 190.0 | 191.0 => step.heats = heat.map(|it| (true, it)),
+            // Bed and chamber are heaters -1 and -2.
+            303.0 => {
+                let bed = value(text, b'E').is_some_and(|it| it < 0.0);
+                step.heats = heat.map(|it| (bed, it));
+            }
             _ => (),
         }
     }
@@ -215,6 +220,8 @@ mod tests {
         assert_eq!((back.filament_mm, back.path, back.feed), (-1.5, None, Some(2400.0)));
         assert_eq!(run("M109 S210").heats, Some((false, 210.0)));
         assert_eq!(run("M190 R60").heats, Some((true, 60.0)));
+        assert_eq!(run("M303 E-1 C8 S90").heats, Some((true, 90.0)));
+        assert_eq!(run("M303 C8 S250").heats, Some((false, 250.0)));
         assert!(run("M109 S210").traits.drains && run("M600").traits.drains);
         run("M83");
         assert_eq!(run("G1 E2").filament_mm, 2.0);

@@ -1,6 +1,7 @@
 //! Conversations in which people move the printer by hand.
 
-use headstock_config::command::Command;
+use headstock_config::command::{Command, NO_AXIS, Override};
+use headstock_config::event::Event;
 use headstock_config::machine::{Envelope, Mode};
 
 use super::Talk;
@@ -150,4 +151,77 @@ fn filament_that_is_moved_by_hand_leaves_the_count_as_it_was() {
         sent.extend(talk.sent());
     }
     assert_eq!(sent[1..4], ["M83", "G1 E5.000 F200", "G92 E12.50000"]);
+}
+
+#[test]
+fn overrides_are_what_was_sent_and_what_the_printer_tells() {
+    let mut talk = Talk::connected(&[]);
+    let told = |talk: &Talk| (talk.marlin.live().overrides[0], talk.marlin.live().flow);
+    assert_eq!(told(&talk), (100, None));
+    talk.wait(1100);
+    assert_eq!(talk.sent(), ["M220"], "it is asked once, when it rests");
+    talk.hear("FR:150%\nok");
+    assert_eq!(talk.sent(), ["M221"]);
+    talk.hear("echo:E0 Flow: 90%\nok");
+    assert_eq!(told(&talk), (150, Some(90)));
+    for (which, percent, line) in
+        [(Override::Feed, 200, "M220 S200"), (Override::Flow, 95, "M221 S95")]
+    {
+        talk.tell(Command::Override { which, percent }).unwrap();
+        assert_eq!(talk.sent(), [line]);
+        talk.hear("ok");
+    }
+    assert_eq!(told(&talk), (200, Some(95)));
+    talk.run("M221 T0 S80").unwrap();
+    talk.run("M220 B").unwrap();
+    talk.is_at([0.0; 3]);
+    assert_eq!(told(&talk), (200, Some(80)));
+    for (which, percent) in [
+        (Override::Feed, 9),
+        (Override::Flow, 201),
+        (Override::Rapid, 50),
+        (Override::Spindle, 100),
+    ] {
+        assert!(talk.tell(Command::Override { which, percent }).is_err(), "{which:?}");
+    }
+    talk.wait(9000);
+    assert!(!talk.sent().contains(&"M220".to_owned()));
+}
+
+fn probe(by: [Option<f64>; 3]) -> Command {
+    Command::Probe { by, feed: 0.0, lenient: false }
+}
+
+#[test]
+fn a_printer_probes_where_it_is_if_it_has_a_probe_and_knows_where_that_is() {
+    let mut talk = Talk::homed(&[]);
+    assert!(why(talk.tell(probe(NO_AXIS))).contains("Z_PROBE"));
+    let mut talk = Talk::connected(&["Z_PROBE"]);
+    assert!(why(talk.tell(probe(NO_AXIS))).contains("home it"));
+    let mut talk = Talk::homed(&["Z_PROBE"]);
+    assert!(why(talk.tell(probe([None, None, Some(-5.0)]))).contains("name no axis"));
+    talk.tell(probe(NO_AXIS)).unwrap();
+    assert_eq!(talk.sent(), ["G30"]);
+    talk.hear("Bed X: 12.00 Y: 20.00 Z: -0.05");
+    talk.hear("ok");
+    talk.is_at([52.0, 30.0, 5.0]);
+    let probed = Event::Probed { at: [12.0, 20.0, -0.05], touched: true };
+    assert!(talk.take_events().contains(&probed));
+    // It says nothing of the bed.
+    talk.tell(probe(NO_AXIS)).unwrap();
+    talk.is_at([52.0, 30.0, 5.0]);
+    let failed = |it: &Event| matches!(it, Event::CommandFailed { sent, .. } if sent == "G30");
+    assert!(talk.take_events().iter().any(failed));
+}
+
+#[test]
+fn a_printer_is_not_zeroed_by_hand_and_says_what_to_do_instead() {
+    let mut talk = Talk::homed(&[]);
+    for command in [
+        Command::Zero { system: None, at: [Some(0.0), None, None] },
+        Command::WorkOffset { system: 2 },
+    ] {
+        assert!(why(talk.tell(command)).ends_with("home it"));
+    }
+    assert_eq!(talk.sent(), [""; 0]);
 }

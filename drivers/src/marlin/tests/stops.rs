@@ -307,6 +307,25 @@ fn a_closing_house_breaks_off_what_heats_and_leaves_it_cold() {
 }
 
 #[test]
+fn a_closing_house_breaks_off_every_wait_for_warmth_that_stands_in_the_queue() {
+    let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
+    talk.sent();
+    talk.marlin.farewell(talk.now, &mut talk.out);
+    assert_eq!(talk.urgent(), "\nM108\n");
+    talk.wait(600);
+    assert_eq!(talk.urgent(), "\nM108\n", "the one behind waits as well");
+    talk.hear("ok");
+    answer_all(&mut talk);
+    talk.wait(2000);
+    assert_eq!(talk.urgent(), "", "all is said");
+    let mut talk = Talk::printing(&[]);
+    talk.marlin.farewell(talk.now, &mut talk.out);
+    talk.urgent();
+    talk.wait(600);
+    assert_eq!(talk.urgent(), "", "elsewhere it would wait in the queue itself");
+}
+
+#[test]
 fn a_hold_that_was_not_told_where_it_is_does_not_park() {
     let mut talk = Talk::printing(&[]);
     talk.marlin.setup.printer.park = Some([5.0, 6.0]);
