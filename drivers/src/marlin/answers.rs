@@ -169,7 +169,7 @@ impl Marlin {
                     out.events.push_back(Event::Homed);
                 }
             }
-            Why::Extrude(mm, feed) => self.extrude_now(mm, feed),
+            Why::Extrude(mm, feed) => self.extrude_now(mm, feed, out),
             Why::Rest(rest) => self.rests(rest),
             Why::Proof(proof) => self.proof_came(proof, out),
         }

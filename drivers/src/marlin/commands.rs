@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use headstock_config::command::{Command, HoldWish};
+use headstock_config::event::Event;
 use headstock_config::machine::Mode;
 
 use super::Marlin;
@@ -204,7 +205,13 @@ impl Marlin {
     }
 
     /// It is known what the extruder's count is.
-    pub(super) fn extrude_now(&mut self, mm: f64, feed: f64) {
+    pub(super) fn extrude_now(&mut self, mm: f64, feed: f64, out: &mut Outbox) {
+        if self.place.is_none() && self.program.is_some() {
+            let text = "no filament was moved: the printer did not say what its extruder counts, \
+                        and the print could not have gone on from there; try again";
+            out.events.push_back(Event::Remark { text: text.into() });
+            return;
+        }
         let modal = self.modal;
         let mut lines = vec!["G21".to_owned(), "M83".into(), format!("G1 E{mm:.3} F{feed:.0}")];
         if let Some(place) = self.place {

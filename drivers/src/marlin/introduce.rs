@@ -44,6 +44,7 @@ impl Marlin {
         self.intro = Introduction::Numbering;
         self.jogs.clear();
         self.errands.clear();
+        self.leaving = None;
         out.bytes.clear();
         self.stream.renumber(now, &mut out.bytes);
     }

@@ -89,7 +89,7 @@ pub struct Marlin {
     prompt: Prompt,
     /// The probe has met the bed.
     touched: bool,
-    /// The house closes: when what heats was last broken off.
+    /// It is being left cold: when what heats was last broken off.
     leaving: Option<Instant>,
     /// It has halted itself.
     halt: Option<Halt>,

@@ -116,6 +116,7 @@ impl Marlin {
         self.hold.clear();
         self.jogs.clear();
         self.errands.clear();
+        self.leaving = None;
         self.stop_loses(out);
         self.lose_program(Cause::Link, reason, false, out);
     }

@@ -200,7 +200,8 @@ impl Marlin {
     /// All motion is over.
     pub(super) fn rests(&mut self, rest: Rest) {
         match rest {
-            Rest::Hand | Rest::Home => (),
+            Rest::Hand => self.perhaps_left(),
+            Rest::Home => (),
             Rest::Hold => self.hold_rests(),
             Rest::Park => self.hold.parked(),
             Rest::End => self.errands.push_back(Errand::new("M105", Why::Proof(Proof::End))),

@@ -158,6 +158,7 @@ impl Marlin {
     fn join_stopping(&mut self, phase: Phase, reason: Reason) {
         let lost = self.drop_program().then_some((reason.cause, reason.text));
         self.errands.clear();
+        self.leaving = None;
         self.jogs.clear();
         self.hold.clear();
         self.prompt_over();
@@ -205,9 +206,19 @@ impl Marlin {
 
     /// When the next wait for warmth is broken off: several may stand in the firmware's queue.
     pub(super) fn leaving_due(&self) -> Option<Instant> {
-        let waits = self.is_out(|why| matches!(why, Why::Step | Why::Rest(Rest::Hand)));
-        let said = self.leaving.filter(|_| waits && self.heeds_at_once())?;
+        let said = self.leaving.filter(|_| self.still_leaves() && self.heeds_at_once())?;
         Some(said + LEAVES)
+    }
+
+    fn still_leaves(&self) -> bool {
+        self.is_out(|why| matches!(why, Why::Step | Why::Rest(Rest::Hand)))
+    }
+
+    /// Motion is over: perhaps of the last thing that it was to do.
+    pub(super) fn perhaps_left(&mut self) {
+        if !self.still_leaves() {
+            self.leaving = None;
+        }
     }
 
     /// Breaks it off.
@@ -288,21 +299,18 @@ impl Marlin {
             None if self.intro == Introduction::Known => {
                 self.plain_modes();
                 if hot {
-                    self.cool(out);
+                    self.cool(now, out);
                 }
             }
             None => (),
         }
     }
 
-    fn cool(&mut self, out: &mut Outbox) {
+    fn cool(&mut self, now: Instant, out: &mut Outbox) {
         let text = "the firmware answers again: the heaters of the print that was lost are \
                     switched off";
         out.events.push_back(Event::Remark { text: text.into() });
-        if self.it.emergency_parser {
-            self.speak_past_the_queue("M108", out);
-        }
-        self.leave_cold();
+        self.leave_cold(now, out);
     }
 
     /// It restarted: nothing moves and nothing heats.

@@ -62,6 +62,8 @@ fn a_print_that_was_lost_in_a_silence_leaves_no_heat_once_it_is_over() {
     talk.sent();
     talk.hear("T:21.0 /0.0 B:40.0 /60.0 @:0 B@:127 W:?");
     assert_eq!(talk.urgent(), "\nM108\n", "it heats no further");
+    talk.wait(600);
+    assert_eq!(talk.urgent(), "\nM108\n", "nor what stands in its queue behind that");
     talk.hear("ok");
     let sent = answer_all(&mut talk);
     for off in ["M104 S0", "M140 S0", "M107", "G90", "M82"] {
@@ -71,6 +73,9 @@ fn a_print_that_was_lost_in_a_silence_leaves_no_heat_once_it_is_over() {
     let says = |it: &Event| matches!(it, Event::Remark { text } if text.contains("switched off"));
     assert!(told.iter().any(says), "{told:?}");
     assert_eq!(talk.marlin.live().mode, Mode::Idle);
+    talk.urgent();
+    talk.wait(3000);
+    assert_eq!(talk.urgent(), "", "it is over");
 }
 
 #[test]

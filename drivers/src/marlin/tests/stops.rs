@@ -5,7 +5,7 @@ use headstock_config::event::{Cause, Event};
 use headstock_config::machine::{Envelope, Mode};
 
 use super::{Talk, answer_all};
-use crate::Driver;
+use crate::{Driver, Program};
 
 /// What a stop says when the queue has been seen empty.
 const OFF: &[&str] = &["M410", "M104 S0", "M140 S0", "M107", "M84", "G21", "G90", "M82", "M105"];
@@ -236,6 +236,62 @@ fn a_held_print_is_lifted_no_higher_than_the_printer_reaches() {
         talk.marlin.obey(talk.now, Command::Resume, &mut talk.out).unwrap();
         let back = answer_all(&mut talk);
         assert_eq!(back.iter().any(|it| it.starts_with("G1 Z175.000")), lift.is_some(), "{back:?}");
+    }
+}
+
+/// Held where it is, with a nozzle that is hot, after a report of a place that is old by now.
+fn held() -> Talk {
+    let mut talk = Talk::printing(&[]);
+    talk.hear("X:4.00 Y:2.00 Z:3.00 E:1.00 Count X:0 Y:0 Z:0\nT:200.0 /200.0");
+    talk.sent();
+    talk.marlin.stop(talk.now, Stop::Hold, &mut talk.out);
+    talk.hear("ok");
+    answer_all(&mut talk);
+    assert_eq!(talk.marlin.live().mode, Mode::Held);
+    talk.take_events();
+    talk.hear("T:200.0 /200.0");
+    talk.marlin.obey(talk.now, Command::Extrude { mm: 5.0, feed: 200.0 }, &mut talk.out).unwrap();
+    assert_eq!(talk.sent(), ["M114"]);
+    talk
+}
+
+#[test]
+fn filament_that_is_moved_in_a_held_print_leaves_the_count_of_its_extruder() {
+    let mut talk = held();
+    talk.hear("X:4.00 Y:2.00 Z:3.00 E:6.50 Count X:0 Y:0 Z:0\nok");
+    let sent = answer_all(&mut talk);
+    assert_eq!(sent[..4], ["G21", "M83", "G1 E5.000 F200", "G92 E6.50000"]);
+}
+
+#[test]
+fn no_filament_is_moved_in_a_held_print_if_its_count_was_not_told() {
+    let mut talk = held();
+    talk.hear("ok");
+    assert!(!answer_all(&mut talk).iter().any(|it| it.starts_with("G1")));
+    let told = talk.take_events();
+    let says = |it: &Event| matches!(it, Event::Remark { text } if text.contains("no filament"));
+    assert!(told.iter().any(says), "{told:?}");
+    assert_eq!(talk.marlin.live().mode, Mode::Held);
+}
+
+#[test]
+fn a_program_that_homes_some_axes_makes_no_position_of_the_others() {
+    for (line, homed) in [("G28 X Y", false), ("G28 X", false), ("G28", true), ("G28 Z Y X", true)]
+    {
+        let mut talk = Talk::connected(&["EMERGENCY_PARSER"]);
+        talk.marlin.stop(talk.now, Stop::Stop, &mut talk.out);
+        answer_all(&mut talk);
+        assert!(talk.marlin.live().position_doubt.is_some());
+        talk.marlin.begin(talk.now, Program::default(), &mut talk.out).unwrap();
+        talk.hear("ok");
+        talk.feed_line(1, line);
+        assert!(answer_all(&mut talk).iter().any(|it| it == line));
+        let live = talk.marlin.live();
+        assert_eq!(
+            (live.homed == Some(true), live.position_doubt.is_none()),
+            (homed, homed),
+            "{line}"
+        );
     }
 }
 
