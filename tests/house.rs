@@ -4,9 +4,12 @@ mod house {
     mod bus;
     mod cable;
     mod hands;
+    mod hurry;
     mod jobs;
     mod pins;
+    mod power;
     mod printer;
+    mod printer_hands;
     mod restart;
     mod rules;
     mod start;

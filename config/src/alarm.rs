@@ -23,6 +23,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::rule::{Compare, Unknown};
 
+/// The ids of the alarms that the box raises about itself.
+pub const HOUSE: [&str; 7] = [
+    "house.stop-chain",
+    "house.flood",
+    "house.disk",
+    "house.journal",
+    "house.clock",
+    "house.temperature",
+    "house.undervoltage",
+];
+
 /// How much hangs on an alarm, and how soon.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -340,26 +351,29 @@ impl Standing {
             AlarmEvent::Shelved { by, reason, until_ms } => {
                 self.shelf = Some(Shelf { by, reason, until_ms });
             }
-            AlarmEvent::Unshelved { .. } => {
+            AlarmEvent::Unshelved { .. } if self.shelf.is_some() => {
                 self.shelf = None;
                 self.comes_back();
             }
             AlarmEvent::Suppressed { because } => self.suppressed_by = Some(because),
-            AlarmEvent::Unsuppressed => {
+            AlarmEvent::Unsuppressed if self.suppressed_by.is_some() => {
                 self.suppressed_by = None;
                 self.comes_back();
             }
             AlarmEvent::OutOfService { by, reason } => {
                 self.out_of_use = Some(OutOfUse { by, reason });
             }
-            AlarmEvent::InService { .. } => {
+            AlarmEvent::InService { .. } if self.out_of_use.is_some() => {
                 self.out_of_use = None;
                 self.comes_back();
             }
             AlarmEvent::Forgotten => *self = Self::default(),
             AlarmEvent::Returned { .. }
             | AlarmEvent::Acknowledged { .. }
-            | AlarmEvent::Reset { .. } => (),
+            | AlarmEvent::Reset { .. }
+            | AlarmEvent::Unshelved { .. }
+            | AlarmEvent::Unsuppressed
+            | AlarmEvent::InService { .. } => (),
         }
     }
 
@@ -370,6 +384,9 @@ impl Standing {
             return;
         }
         self.unacknowledged = self.active || (self.latched && self.unacknowledged);
+        if self.unacknowledged {
+            self.acknowledged_by = None;
+        }
         self.settle();
     }
 
@@ -434,10 +451,15 @@ mod tests {
             (vec![raised(false), out()], OutOfService),
             (vec![out(), suppress(), shelve()], OutOfService),
             (vec![raised(false), out(), AlarmEvent::InService { by: by() }], Unacknowledged),
+            (vec![raised(false), ack(), AlarmEvent::InService { by: by() }], Acknowledged),
+            (vec![raised(false), ack(), back()], Acknowledged),
+            (vec![raised(false), ack(), AlarmEvent::Unsuppressed], Acknowledged),
             (vec![raised(true), AlarmEvent::Forgotten], Normal),
         ];
         for (events, expected) in rows {
-            assert_eq!(after(&events).state(), expected, "{events:?}");
+            let standing = after(&events);
+            assert_eq!(standing.state(), expected, "{events:?}");
+            assert!(!standing.unacknowledged || standing.acknowledged_by.is_none(), "{events:?}");
         }
     }
 

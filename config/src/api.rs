@@ -40,6 +40,9 @@ pub struct Equipment {
     /// The hardware stop chain was open, and nobody has said since that it is clear.
     #[serde(default)]
     pub uncleared: bool,
+    /// The tag that an abort switches to cut its power, if there is one.
+    #[serde(default)]
+    pub power: Option<String>,
     /// The latest it has said.
     pub live: Live,
 }
@@ -180,14 +183,30 @@ pub struct StopReport {
     pub did: String,
     /// The stop byte has left the house.
     pub sent: bool,
-    /// The machine has reported that it rests.
+    /// The machine has reported that it rests; or it is out of reach, and its power is off.
     pub confirmed: bool,
-    /// Milliseconds from the request to that report.
+    /// Milliseconds from the request until that was known.
     pub ms: Option<u64>,
     /// What the machine does now.
     pub state: Mode,
     /// For people: why it is not confirmed.
     pub text: Option<String>,
+    /// What an abort did to its power, where something cuts that.
+    #[serde(default)]
+    pub power: Option<PowerReport>,
+}
+
+/// What an abort did to the power of a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PowerReport {
+    /// The tag that cuts it: `relays.printer`.
+    pub relay: String,
+    /// It has been read back that the power is off.
+    pub confirmed: bool,
+    /// Milliseconds from the request until it had been.
+    pub ms: Option<u64>,
+    /// For people: how it comes on again, or why it is not known to be off.
+    pub text: String,
 }
 
 /// Body of `POST /api/v1/auth/tokens`.

@@ -13,7 +13,7 @@ use crate::file::File;
 use crate::job::{Decision, Job, JobEvent};
 use crate::machine::{Controller, Mode};
 use crate::people::{Person, Role};
-use crate::rule::{ChainEvent, RuleEvent};
+use crate::rule::{Because, ChainEvent, RuleEvent};
 
 /// A fact with its place in the book.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -295,6 +295,9 @@ pub struct State {
     pub tokens: BTreeMap<String, Token>,
     /// Alarms by id.
     pub alarms: BTreeMap<String, Standing>,
+    /// Interlocks that nobody has reset since they tripped, by name, and the point that tripped each.
+    #[serde(default)]
+    pub latched: BTreeMap<String, Because>,
     /// The number that the next job gets.
     pub next_job: u64,
     /// The last run ended in order.
@@ -314,6 +317,8 @@ pub enum Changed {
     Token(String),
     /// An alarm, by id.
     Alarm(String),
+    /// An interlock that latches, by name.
+    Latch(String),
     /// Counters and marks of the house.
     House,
 }
@@ -355,7 +360,7 @@ impl State {
                 vec![Changed::Token(name.clone())]
             }
             Fact::Alarm { alarm, happened } => self.alarm(entry.at_ms, alarm, happened),
-            Fact::Rule { .. } => Vec::new(),
+            Fact::Rule { rule, happened } => self.rule(rule, happened),
             Fact::StopChain { happened } => self.chain(happened),
         }
     }
@@ -366,7 +371,19 @@ impl State {
         } else {
             self.alarms.entry(id.to_owned()).or_default().apply(at_ms, happened);
         }
-        vec![Changed::Alarm(id.to_owned())]
+        let over = matches!(happened, AlarmEvent::Reset { .. } | AlarmEvent::Forgotten)
+            && self.alarms.get(id).is_none_or(|it| !it.latched);
+        let mut changed = vec![Changed::Alarm(id.to_owned())];
+        if over && self.latched.remove(id).is_some() {
+            changed.push(Changed::Latch(id.to_owned()));
+        }
+        changed
+    }
+
+    fn rule(&mut self, rule: &str, happened: &RuleEvent) -> Vec<Changed> {
+        let RuleEvent::Tripped { because, latch: true, .. } = happened else { return Vec::new() };
+        self.latched.insert(rule.to_owned(), because.clone());
+        vec![Changed::Latch(rule.to_owned())]
     }
 
     fn chain(&mut self, happened: &ChainEvent) -> Vec<Changed> {
@@ -507,6 +524,35 @@ mod tests {
         assert_eq!(uncleared(ChainEvent::Closed), [true, true]);
         let cleared = ChainEvent::Cleared { machine: "mill".into(), by: "ada".into() };
         assert_eq!(uncleared(cleared), [false, true]);
+    }
+
+    #[test]
+    fn a_latch_is_in_the_book_with_its_trip_until_it_is_reset() {
+        let mut state = State::default();
+        let mut latched = |fact| {
+            state.apply(&Entry { number: state.applied + 1, at_ms: 0, fact });
+            state.latched.keys().cloned().collect::<Vec<_>>()
+        };
+        let tripped = |latch| {
+            let because = Because { point: "pins.door".into(), ..Because::default() };
+            let happened =
+                RuleEvent::Tripped { because, did: String::new(), times: 1, latch, counted: false };
+            Fact::Rule { rule: "door".into(), happened }
+        };
+        let alarm = |happened| Fact::Alarm { alarm: "door".into(), happened };
+        assert_eq!(latched(tripped(false)), [""; 0]);
+        assert_eq!(latched(tripped(true)), ["door"]);
+        let (text, value) = (String::new(), None);
+        latched(alarm(AlarmEvent::Raised { text, value, latch: true, first_out: false }));
+        // Its condition is there.
+        assert_eq!(latched(alarm(AlarmEvent::Reset { by: "ada".into() })), ["door"]);
+        latched(alarm(AlarmEvent::Returned { value: None }));
+        latched(alarm(AlarmEvent::Acknowledged { by: "ada".into() }));
+        assert_eq!(latched(alarm(AlarmEvent::Reset { by: "ada".into() })), [""; 0]);
+        // An older book does not say whether it latches.
+        let old = r#"{"event":"tripped","because":{"point":"p","is":"off","against":"on"},"did":"d","times":1}"#;
+        let old = serde_json::from_str::<RuleEvent>(old).unwrap();
+        assert_eq!(latched(Fact::Rule { rule: "old".into(), happened: old }), [""; 0]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod modbus_server;
 mod nearest;
 mod pin;
 mod port;
+mod power;
 mod printer;
 mod problem;
 mod rule;
@@ -100,6 +101,7 @@ fn settings(
     }
     clash::ids(&drafts, findings);
     clash::ports(&drafts, resolve, findings);
+    power::powers(&mut drafts, findings);
     let (alarm, rules) = waiting.read(&drafts, findings);
     let [daemon, web, journal, points, sim, people, alarms, modbus] = &joined;
     Settings {

@@ -46,6 +46,8 @@ pub struct Machine {
     pub printer: Printer,
     /// Distance that a jog may cover after its operator was last heard of, mm per axis.
     pub jog_overrun: Xyz,
+    /// What cuts its power, if anything that the house can switch does.
+    pub power: Option<Power>,
     /// Devices on a bus: how they are reached there.
     pub bus: Bus,
     /// Devices on a bus: what is read from them and written to them.
@@ -76,10 +78,38 @@ impl Default for Machine {
             safe_z: -1.0,
             // What a hand on the table can be moved out of, and a cutter above the part.
             jog_overrun: [5.0, 5.0, 1.0],
+            power: None,
             bus: Bus::default(),
             tags: Vec::new(),
             printer: Printer::default(),
         }
+    }
+}
+
+/// What cuts the power of a machine: a tag of another one. An abort switches it off beside what it
+/// sends to the machine itself; only a person switches it on again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Power {
+    /// The id of the machine that switches.
+    pub machine: String,
+    /// The name of its tag.
+    pub tag: String,
+    /// What the tag is while the power is cut.
+    pub off: bool,
+    /// Other machines hang on it as well.
+    pub shared: bool,
+}
+
+impl Power {
+    /// The tag as a point: `relays.printer`.
+    pub fn point(&self) -> String {
+        format!("{}.{}", self.machine, self.tag)
+    }
+
+    /// The words by which a person switches the power on again.
+    pub fn on_again(&self) -> String {
+        let on = if self.off { "off" } else { "on" };
+        format!("headstock point {} --set {on}", self.point())
     }
 }
 
@@ -286,8 +316,24 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Offline,
+        Self::Connecting,
+        Self::Idle,
+        Self::Running,
+        Self::Holding,
+        Self::Held,
+        Self::Jogging,
+        Self::Homing,
+        Self::Checking,
+        Self::Door,
+        Self::Alarm,
+        Self::Sleeping,
+    ];
+
     /// The word used in every interface.
-    pub fn word(self) -> &'static str {
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Offline => "offline",
             Self::Connecting => "connecting",

@@ -7,6 +7,9 @@ use std::fmt::{Display, Formatter};
 
 use serde::{Deserialize, Serialize};
 
+/// What `house.journal` says: all is well, only the reserve is left, nothing is written any more.
+pub const JOURNAL_WORDS: [&str; 3] = ["ok", "low_space", "failed"];
+
 /// What a point can say. In JSON just the value: `true`, `21.5`, `"RUN"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -387,12 +387,19 @@ pub enum RuleEvent {
         because: Because,
         /// What it did, for people: `stop mill`.
         did: String,
-        /// How often it has tripped since this was last written down.
+        /// How often it has tripped since this was last written down; 0: told once more.
         times: u64,
+        /// From now on a person must reset it.
+        #[serde(default)]
+        latch: bool,
+        /// It was counted when it happened and is written down now, when it may be over.
+        #[serde(default)]
+        counted: bool,
     },
     /// Its condition does not hold any more.
     Released,
-    /// A person has set the tag of an optional follow rule, which now stands back.
+    /// A person has set the tag of an optional follow rule, or the machine of a follow rule's tag
+    /// was held: the rule stands back until its condition comes to hold anew.
     SetAside {
         /// Who.
         by: String,

@@ -75,6 +75,15 @@ impl Tag {
             _ => None,
         }
     }
+
+    /// Whether it can only be on or off.
+    pub fn is_a_bit(&self) -> bool {
+        match &self.source {
+            Source::Register(register) => register.kind == Kind::Bit,
+            Source::Pin(pin) => matches!(pin.mode, PinMode::In | PinMode::Out),
+            Source::Channel { .. } => false,
+        }
+    }
 }
 
 /// Where a tag's value is found.

@@ -2,8 +2,11 @@
 //!
 //! ```text
 //!  open:   state folder (locked) -> journal -> store -> ledger -> machines -> desk -> doors
-//!  close:  doors -> machines (farewell), guard -> its hand -> ledger -> store
+//!  close:  doors -> machines (farewell) -> guard -> buses (farewell), hand -> ledger -> store
 //! ```
+//!
+//! The guard ends between the two: while machines come to rest it sees what buses say, and what a
+//! bus that is being left does not say any more trips nothing.
 //!
 //! Every task stands in one set, and the end of any of them that nobody asked for closes the
 //! house: a house without a door or a dispatcher is not one that a workshop can rely on.
@@ -16,6 +19,8 @@ pub mod fit;
 mod heart;
 mod plug;
 mod service;
+mod stage;
+mod supply;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -37,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::plug::Plugs;
 pub use self::service::{BadConfiguration, DaemonArgs, run, runtime};
+use self::stage::Stage;
 use crate::desk::Desk;
 use crate::files::Files;
 use crate::journal::{Journal, Options};
@@ -69,14 +75,17 @@ pub struct House {
     tasks: JoinSet<&'static str>,
     /// They write down what the guard does, and end after it.
     hands: JoinSet<&'static str>,
-    machines: Vec<(String, JoinHandle<()>)>,
+    /// Machines on lines of their own.
+    machines: Stage,
+    /// What the rules watch with.
+    guard: Stage,
+    /// Buses, and the machines on them.
+    buses: Stage,
     book: JoinHandle<()>,
     /// Keeps the history of points.
     keeper: Keeper,
     /// Ends the doors and everything that serves people.
     doors_closing: CancellationToken,
-    /// Ends the machines.
-    machines_closing: CancellationToken,
     /// Ends the hand of the rules.
     guard_over: CancellationToken,
     /// The pretend devices behind `sim:` ports; switched off when they are dropped.
@@ -110,31 +119,30 @@ impl House {
         }
 
         let points = Points::of_house(&settings);
-        let machines_closing = CancellationToken::new();
+        let (mut machines_on_lines, mut buses) = (Stage::default(), Stage::default());
         let folder = state_dir.join("sim");
         let mut plugs = Plugs { settings: &settings, folder, pretenders: Vec::new() };
         let mut handles = BTreeMap::new();
-        let mut threads = Vec::new();
         for declared in &settings.machines {
             let plugged = plugs.machine(declared)?;
             let kind = registry::find(&declared.driver)
                 .context("the configuration names only known drivers")?;
             let Some(driver) = kind.driver(&plugged) else { continue };
-            let closing = machines_closing.clone();
+            let closing = machines_on_lines.closing.clone();
             let (handle, thread) =
                 machine::start(plugged, driver, ledger.clone(), closing, traces.clone())?;
             handles.insert(declared.id.clone(), known_as(declared, handle));
-            threads.push((declared.id.clone(), thread));
+            machines_on_lines.take(declared.id.clone(), thread);
         }
         let heart = Heart::default();
         for bus in plug::buses(&settings.machines) {
             let plugged = plugs.bus(&bus)?;
             let (points, ledger, heart) = (points.clone(), ledger.clone(), heart.clone());
-            let closing = machines_closing.clone();
+            let closing = buses.closing.clone();
             let around = machine::bus::Surroundings { points, ledger, closing, heart };
             let (on_it, thread) = machine::bus::start(bus.kind, &bus.machines, plugged, around)?;
             handles.extend(on_it.into_iter().map(|it| (it.declared.id.clone(), it)));
-            threads.push((bus.name(), thread));
+            buses.take(bus.name(), thread);
         }
         let pretenders = plugs.pretenders;
         let files = Files::open(state_dir.join("files"), settings.web.max_upload_bytes)?;
@@ -148,6 +156,7 @@ impl House {
         for handle in handles.values_mut() {
             *handle = handle.clone().ruled_by(rules.clone());
         }
+        supply::wire(&mut handles);
         let alarms = alarms::definition::of(&settings);
         let machines = handles.clone();
         let desk = Desk::with_rules(ledger.clone(), handles, files, points, alarms, rules.clone());
@@ -155,14 +164,16 @@ impl House {
         let doors_closing = CancellationToken::new();
         let guard_over = CancellationToken::new();
         let (mut tasks, mut hands) = (JoinSet::new(), JoinSet::new());
+        let mut guard = Stage::default();
         let closing = rules::Closing {
             doors: &doors_closing,
-            machines: &machines_closing,
+            guard: &guard.closing,
             guard_over: &guard_over,
         };
+        supply::spawn(&mut tasks, &machines, desk.points(), &doors_closing);
         let into = [&mut tasks, &mut hands];
-        let guard = rules::start(&rules, machines, &desk, into, closing)?;
-        threads.push(("the rules".into(), guard));
+        let thread = rules::start(&rules, machines, &desk, into, closing)?;
+        guard.take("the rules", thread);
         watch::keep_alarms(&mut tasks, &desk, &settings, &doors_closing);
         if let Some(door) = modbus {
             let (desk, closing) = (desk.clone(), doors_closing.clone());
@@ -187,11 +198,12 @@ impl House {
             ledger,
             tasks,
             hands,
-            machines: threads,
+            machines: machines_on_lines,
+            guard,
+            buses,
             book,
             keeper,
             doors_closing,
-            machines_closing,
             guard_over,
             _pretenders: pretenders,
         })
@@ -220,16 +232,14 @@ impl House {
             tracing::warn!("the doors were late; closing without them");
             self.tasks.shutdown().await;
         }
-        self.machines_closing.cancel();
-        let threads = std::mem::take(&mut self.machines);
-        while threads.iter().any(|(_, thread)| !thread.is_finished()) {
-            if until <= tokio::time::Instant::now() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        for (machine, _) in threads.iter().filter(|(_, thread)| !thread.is_finished()) {
-            tracing::warn!(%machine, "the machine was late; closing without it");
+        // A machine that comes to rest slowly goes on with that while the others end.
+        let soon = || until.min(tokio::time::Instant::now() + PATIENCE / 3);
+        self.machines.close(soon()).await;
+        self.guard.close(soon()).await;
+        self.buses.close(until).await;
+        self.machines.close(until).await;
+        for part in [&self.machines, &self.guard, &self.buses].into_iter().flat_map(Stage::late) {
+            tracing::warn!(%part, "it was late; closing without it");
         }
         self.guard_over.cancel();
         let hands = async { while self.hands.join_next().await.is_some() {} };

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use headstock_config::explain::{Explain, sentence};
 use headstock_config::job::{Job, JobEvent};
 use headstock_config::ledger::{Changed, Entry, Fact, State, job_number};
+use headstock_config::point::JOURNAL_WORDS;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use self::room::Room;
@@ -90,9 +91,9 @@ impl Health {
     /// The word used in every interface.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Ok => "ok",
-            Self::LowSpace => "low_space",
-            Self::Failed => "failed",
+            Self::Ok => JOURNAL_WORDS[0],
+            Self::LowSpace => JOURNAL_WORDS[1],
+            Self::Failed => JOURNAL_WORDS[2],
         }
     }
 }

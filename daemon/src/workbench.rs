@@ -96,7 +96,7 @@ impl Workbench {
         let desk = Desk::with_rules(ledger, machines, files, points, alarms, rules.clone());
         let mut tasks = JoinSet::new();
         let mut hands = JoinSet::new();
-        let ends = rules::Closing { doors: &closing, machines: &closing, guard_over: &closing };
+        let ends = rules::Closing { doors: &closing, guard: &closing, guard_over: &closing };
         rules::start(&rules, handles, &desk, [&mut tasks, &mut hands], ends).unwrap();
         tasks.spawn({
             let (keeper, closing) = (Keeper::new(&desk, settings.alarms.clone()), closing.clone());

@@ -280,6 +280,28 @@ fn a_stop_of_all_ends_with_what_it_is_not() {
 }
 
 #[test]
+fn an_abort_is_told_with_what_became_of_the_power() {
+    let report = json!([{
+        "machine": "prusa", "class": "printer", "did": "its power is switched off (relays.prusa)",
+        "sent": true, "confirmed": true, "ms": 14, "state": "offline", "text": null,
+        "power": { "relay": "relays.prusa", "confirmed": true, "ms": 14, "text": "it stays off" },
+    }]);
+    for (words, body) in [
+        ("abort prusa", r#"{"scope":"prusa","how":"abort"}"#),
+        ("stop prusa --abort", r#"{"scope":"prusa","how":"abort"}"#),
+        ("stop --all --abort", r#"{"scope":"all","how":"abort"}"#),
+    ] {
+        let report = report.clone();
+        let door = Door::open(move |_, _| (200, report.to_string()));
+        let output = door.headstock(words);
+        assert_eq!(code(&output), 0);
+        assert_eq!(door.asked()[0].2, body.as_bytes());
+        assert!(out(&output).contains("power off, confirmed in 14 ms"), "{}", out(&output));
+        assert!(out(&output).contains("relays.prusa): it stays off"), "{}", out(&output));
+    }
+}
+
+#[test]
 fn a_look_around_is_the_daemons_where_one_runs() {
     let look = |running: bool| {
         let findings = json!([{

@@ -12,6 +12,7 @@ pub mod discover;
 pub mod gcode;
 pub mod gpio;
 pub mod grbl;
+mod hand;
 pub mod i2c;
 pub mod link;
 pub mod marlin;

@@ -6,9 +6,12 @@
 //! | laser   | the beam goes out                | beam out, rest, reset                       |
 //! | printer | no new moves; heaters stay on    | heaters and motors off, or it has to wait   |
 //! | drive   | what its tags say for a hold     | run bit off, wait for its own rest          |
-//! | output  | stays as it is                   | declared safe state, read back              |
+//! | output  | stays as it is; rules stand back | declared safe state, read back              |
 //! | plc     | hold value written and read back | stop value written and read back            |
 //! | sensor  | nothing                          | nothing                                     |
+//!
+//! An abort is a stop that does not wait for rest, and cuts the power of any of them that has a relay
+//! for that; it is the only stop at once for a printer that has to wait.
 //!
 //! Pure, and a table. Whether a machine *has* come to rest is never said here: only its own report
 //! says so.
@@ -48,16 +51,18 @@ impl Class {
     }
 
     fn on_a_bus(tags: &[Tag]) -> Self {
-        let mut stopped = tags.iter().filter(|it| it.stop.is_some() || it.safe.is_some());
+        // What can be written may be on, whether or not anybody has said what a stop does about it.
+        let acts = |it: &&Tag| it.write || it.stop.is_some() || it.safe.is_some();
+        let mut written = tags.iter().filter(acts);
         if tags.iter().any(|it| it.rest_below.is_some()) {
             return Self::Drive;
         }
-        let Some(first) = stopped.next() else { return Self::Sensor };
+        let Some(first) = written.next() else { return Self::Sensor };
         let switches = |it: &Tag| match &it.source {
             Source::Register(register) => register.area == Area::Coil,
             Source::Pin(_) | Source::Channel { .. } => true,
         };
-        if switches(first) && stopped.all(switches) { Self::Output } else { Self::Plc }
+        if switches(first) && written.all(switches) { Self::Output } else { Self::Plc }
     }
 
     /// The word used in every interface.
@@ -79,18 +84,29 @@ pub fn does(machine: &Machine, controller: Option<&Controller>, after: &Live, ho
     let words = match Class::of(machine) {
         Class::Mill => mill(machine, how),
         Class::Laser => laser(machine, controller, how),
-        Class::Printer => printer(controller, how),
+        Class::Printer => printer(controller, how, machine.power.is_some()),
         Class::Drive if how == Stop::Hold => hold_on_a_bus(&machine.tags),
         Class::Drive => "run bit off; at rest when the drive says so",
-        Class::Output if how == Stop::Hold => hold_on_a_bus(&machine.tags),
+        Class::Output | Class::Plc if how == Stop::Hold => hold_on_a_bus(&machine.tags),
+        Class::Output | Class::Plc if !stopped(&machine.tags) => {
+            "stays as it is: no stop value is declared"
+        }
         Class::Output => "outputs to their stop state, read back",
-        Class::Plc if how == Stop::Hold => hold_on_a_bus(&machine.tags),
         Class::Plc => "stop values written and read back",
         Class::Sensor => "nothing here can be stopped",
     };
+    let mut words = words.to_owned();
+    if let Some(power) = &machine.power {
+        let relay = power.point();
+        words += &match how {
+            Stop::Abort => format!("; its power is switched off ({relay})"),
+            Stop::Stop if waits(machine, controller) => format!("; abort cuts its power ({relay})"),
+            Stop::Stop | Stop::Hold => String::new(),
+        };
+    }
     match &after.position_doubt {
         Some(doubt) => format!("{words}; position is not sure: {doubt}"),
-        None => words.to_owned(),
+        None => words,
     }
 }
 
@@ -117,14 +133,20 @@ fn laser(machine: &Machine, controller: Option<&Controller>, how: Stop) -> &'sta
     }
 }
 
-fn printer(controller: Option<&Controller>, how: Stop) -> &'static str {
+fn printer(controller: Option<&Controller>, how: Stop, relay: bool) -> &'static str {
     match (how, hears_at_once(controller)) {
         (Stop::Hold, _) => "no new moves; heaters stay on",
         (_, true) => "heaters and motors off at once; position lost",
+        (_, false) if relay => "software stop waits for the moves it has: no emergency parser",
         (_, false) => {
             "software stop waits for the moves it has: no emergency parser; use its power switch"
         }
     }
+}
+
+/// Whether a software stop of this machine waits for the moves that it has.
+fn waits(machine: &Machine, controller: Option<&Controller>) -> bool {
+    Class::of(machine) == Class::Printer && !hears_at_once(controller)
 }
 
 /// Whether the firmware acts on an emergency command while it is busy with others.
@@ -134,14 +156,20 @@ fn hears_at_once(controller: Option<&Controller>) -> bool {
 
 fn hold_on_a_bus(tags: &[Tag]) -> &'static str {
     if tags.iter().any(|it| it.hold.is_some()) {
-        "hold values written and read back; none after a stop"
+        "hold values written and read back, none after a stop; rules that switch it stand back"
     } else {
-        "stays as it is: no hold value is declared"
+        "stays as it is: no hold value is declared; rules that switch it stand back"
     }
+}
+
+/// Whether a stop writes anything.
+fn stopped(tags: &[Tag]) -> bool {
+    tags.iter().any(|it| it.stop.is_some() || it.safe.is_some())
 }
 
 #[cfg(test)]
 mod tests {
+    use headstock_config::machine::Power;
     use headstock_config::point::Value;
 
     use super::*;
@@ -169,6 +197,23 @@ mod tests {
     }
 
     #[test]
+    fn an_abort_of_a_machine_with_a_relay_cuts_its_power() {
+        let power = Power { machine: "relays".into(), tag: "it".into(), ..Power::default() };
+        let told = |driver: &str, how| {
+            let power = Some(power.clone());
+            let machine = Machine { driver: driver.into(), power, ..Machine::default() };
+            does(&machine, None, &Live::default(), how)
+        };
+        for driver in ["grbl", "marlin", "modbus-tcp"] {
+            assert!(told(driver, Stop::Abort).ends_with("its power is switched off (relays.it)"));
+        }
+        let stop = told("marlin", Stop::Stop);
+        assert!(stop.starts_with("software stop waits"), "{stop}");
+        assert!(stop.ends_with("abort cuts its power (relays.it)"), "{stop}");
+        assert!(!told("grbl", Stop::Stop).contains("power"));
+    }
+
+    #[test]
     fn a_position_that_a_stop_has_cost_is_named() {
         let live =
             Live { position_doubt: Some("it was reset in motion".into()), ..Live::default() };
@@ -187,11 +232,22 @@ mod tests {
         let rows = [
             (vec![relay.clone(), sensor.clone()], Class::Output),
             (vec![sensor.clone()], Class::Sensor),
+            (vec![Tag { write: true, safe: None, ..relay.clone() }], Class::Output),
             (vec![relay, drive], Class::Drive),
         ];
         for (tags, class) in rows {
             let machine = Machine { driver: "modbus-rtu".into(), tags, ..Machine::default() };
             assert_eq!(Class::of(&machine), class);
         }
+    }
+
+    #[test]
+    fn a_stop_that_writes_nothing_to_an_output_says_so() {
+        let source = Source::Channel { channel: "relay".into(), output: true };
+        let pump = Tag { source, write: true, ..Tag::default() };
+        let machine =
+            Machine { driver: "modbus-rtu".into(), tags: vec![pump], ..Machine::default() };
+        let words = does(&machine, None, &Live::default(), Stop::Stop);
+        assert_eq!(words, "stays as it is: no stop value is declared");
     }
 }

@@ -1,5 +1,6 @@
 //! Whether a value is ever attributed to a register that it is not from, when answers come late, come
-//! from somebody else, come broken or do not come, and when requests are given up halfway.
+//! from somebody else, come broken or do not come, and when requests are given up halfway, called
+//! back for stops, and overtaken by them.
 //!
 //! Every register holds its own place, so that a swap is seen. The seed decides what is asked and
 //! what goes wrong. A few hundred requests for each way of travelling are made by default; all of
@@ -12,11 +13,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may say what it expects with unwrap")]
 #![allow(clippy::print_stdout, reason = "it is a measurement as well")]
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use headstock_config::machine::Machine;
 use headstock_config::tag::{Area, Kind, Order, Register, Source, Tag};
-use headstock_drivers::bus::{Carrier, Fault};
+use headstock_drivers::bus::{Carrier, Errand, Fault, Haste};
 use headstock_drivers::link::modbus::Wire;
 use headstock_drivers::modbus::pdu::Ask;
 use headstock_drivers::modbus::sim::{self, Fault as Mishap, Options, What};
@@ -69,6 +71,8 @@ struct Came {
     lost: u64,
     refused: u64,
     given_up: u64,
+    gave_way: u64,
+    stopped: u64,
     wrong: u64,
 }
 
@@ -97,9 +101,21 @@ async fn run(driver: &str, network: bool, requests: u64) -> Came {
         // Few shapes, so that answers to other requests would fit.
         let count = [1, 2, 10][dice.below(3) as usize];
         let address = dice.below(u64::from(REGISTERS - count)) as u16;
-        let request = Request { unit, pdu: Ask::ReadHolding { address, count } };
-        let asking = Carrier::<Modbus>::perform(&mut wire, usize::from(unit) - 1, &request);
-        let patience = match dice.below(50) {
+        let stops = dice.below(20) == 0;
+        let (haste, pdu) = match (stops, dice.below(8)) {
+            // What is there already, so that what is read can be told from what is not there.
+            (true, _) => (Haste::Stops, Ask::WriteRegister { address, value: mark(unit, address) }),
+            (false, 0) => (Haste::Confirms, Ask::ReadHolding { address, count }),
+            (false, _) => (Haste::Turn, Ask::ReadHolding { address, count }),
+        };
+        let request = Request { unit, pdu };
+        let mut recall = pin!(tokio::time::sleep(match dice.below(20) {
+            0 => Duration::from_micros(dice.below(5_000)),
+            _ => Duration::from_secs(60),
+        }));
+        let errand = Errand { haste, recall: Some(recall.as_mut()), may: None };
+        let asking = Carrier::<Modbus>::perform(&mut wire, usize::from(unit) - 1, &request, errand);
+        let patience = match dice.below(25) {
             0 => Duration::from_micros(dice.below(5_000)),
             _ => Duration::from_secs(60),
         };
@@ -124,7 +140,9 @@ async fn run(driver: &str, network: bool, requests: u64) -> Came {
                 came.right += u64::from(right);
                 came.wrong += u64::from(!right);
             }
+            Ok(Ok(Answer::Done)) if stops => came.stopped += 1,
             Ok(Ok(_)) => came.wrong += 1,
+            Ok(Err(Fault::GaveWay { .. })) => came.gave_way += 1,
             Ok(Err(Fault::Silence(_))) => came.silent += 1,
             Ok(Err(Fault::Garbled(_))) => came.garbled += 1,
             Ok(Err(Fault::Lost(_))) => came.lost += 1,
@@ -146,7 +164,8 @@ async fn nothing_is_swapped(name: &str, driver: &str, network: bool) {
     println!("{name}: {requests} requests in {seconds:.0} s: {came:?}");
     assert_eq!(came.wrong, 0, "{came:?}");
     assert!(requests / 2 < came.right, "{came:?}");
-    assert!(0 < came.silent && 0 < came.given_up, "nothing went wrong: {came:?}");
+    let unlucky = [came.silent, came.given_up, came.gave_way, came.stopped];
+    assert!(unlucky.iter().all(|it| 0 < *it), "nothing went wrong: {came:?}");
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@
 
 mod bench;
 
+use headstock_config::command::{Command, Stop};
 use headstock_config::event::Event;
-use headstock_config::machine::Machine;
+use headstock_config::machine::{Machine, Mode, Printer};
 use headstock_drivers::marlin::sim::{Firmware, Options};
 
 use bench::{Bench, Fault, Hit, machine, print};
@@ -65,7 +66,9 @@ fn strike(dice: &mut Dice, bytes: u64) -> Vec<Fault> {
 fn carried_out(bench: &Bench<Firmware>) -> Vec<&str> {
     let ours = ["M105", "M114", "M115", "M155 S2", "M154 S2", "M876 P1", "M400", "M110 N0"];
     let text = bench.device.counters.text.iter().map(String::as_str);
-    text.filter(|line| !ours.contains(line)).collect()
+    let text: Vec<&str> = text.filter(|line| !ours.contains(line)).collect();
+    assert_eq!(text[..3], ["G21", "G90", "M82"], "in which it is judged");
+    text[3..].to_vec()
 }
 
 /// Runs one program; the seconds that it took.
@@ -148,4 +151,21 @@ fn on_a_wire_ten_times_worse_lines_stay_in_order_or_the_print_is_given_up() {
         }
     }
     assert!(changed <= 4, "{changed}");
+}
+
+#[test]
+fn a_print_that_is_held_near_the_top_goes_on_at_its_own_height() {
+    let printer = Printer { park: Some([5.0, 190.0]), ..Printer::default() };
+    let machine = Machine { printer, ..self::printer() };
+    let mut bench = Bench::printer(&machine, Options { time_scale: 10.0, ..options() }).connect();
+    let sides = "G1 X50 Y20 F3000\nG1 X20 Y20\n".repeat(200);
+    bench.start_lines(print(&format!("G28\nG21\nG90\nM82\nG1 Z245 F3000\n{sides}")), false);
+    bench.until(60.0, "the top", |it| it.device.figures().position[2] == 245.0);
+    bench.stop(Stop::Hold);
+    bench.until_mode(Mode::Held);
+    let parked = bench.device.figures().position;
+    assert_eq!(parked[..3], [5.0, 190.0, 250.0], "no higher than the firmware lets it");
+    bench.obey(Command::Resume).unwrap();
+    assert_eq!(bench.ended(600.0), Event::ProgramDone);
+    assert_eq!(bench.device.figures().position[2], 245.0);
 }

@@ -17,7 +17,7 @@ use headstock_config::point::Value;
 use headstock_config::tag::Area;
 use headstock_daemon::house::{Ground, House};
 use headstock_drivers::bus::schedule::{Next, Said, Schedule};
-use headstock_drivers::bus::{Carrier, Fault as BusFault};
+use headstock_drivers::bus::{Carrier, Errand, Fault as BusFault};
 use headstock_drivers::link::modbus::Wire;
 use headstock_drivers::modbus::Modbus;
 use headstock_drivers::modbus::sim::{self, Fault, Options, Sim, What};
@@ -267,7 +267,8 @@ async fn under_faults(driver: &str, requests: u64) {
                     continue;
                 }
             };
-            let result = Carrier::<Modbus>::perform(&mut wire, machine, &request).await;
+            let result =
+                Carrier::<Modbus>::perform(&mut wire, machine, &request, Errand::default()).await;
             made += 1;
             unanswered += u64::from(result.is_err());
             let lost = matches!(result, Err(BusFault::Lost(_)));

@@ -7,7 +7,7 @@ use headstock_config::command::{Command, Stop};
 use headstock_config::event::Event;
 use headstock_config::ledger::Fact;
 use headstock_config::load;
-use headstock_config::machine::Mode;
+use headstock_config::machine::{Machine, Mode, Port};
 use headstock_config::people::{Person, Role};
 use headstock_config::point::{Point, Quality, Value};
 use headstock_config::settings::Settings;
@@ -57,41 +57,49 @@ fn settings(dir: &Path, machines: &str) -> Settings {
 }
 
 /// A house with a pretend bus, and somebody who may do everything in it.
-struct Shop {
-    sim: Sim,
-    house: House,
-    ada: Person,
+pub(super) struct Shop {
+    pub(super) sim: Sim,
+    pub(super) house: House,
+    pub(super) ada: Person,
     _dir: tempfile::TempDir,
 }
 
 impl Shop {
     async fn open() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let settings = settings(dir.path(), SHOP);
-        let link = Some(dir.path().join("bus.tty"));
-        let sim = sim::serial(&settings.machines, Options { link, ..Options::default() }).unwrap();
-        let state_dir = dir.path().join("state");
-        let socket = state_dir.join("headstock.sock");
-        let house = House::open(Ground { settings, state_dir, socket }).await.unwrap();
-        let ada = Person { name: "ada".into(), role: Role::Admin };
-        let shop = Self { sim, house, ada, _dir: dir };
+        let shop = Self::of(SHOP).await;
         shop.mode("drive", Mode::Idle).await;
         shop.mode("board", Mode::Idle).await;
         shop
     }
 
-    fn desk(&self) -> &Desk {
+    /// With these machines. Those at the port `LINE` are pretended.
+    pub(super) async fn of(declared: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = settings(dir.path(), declared);
+        let link = dir.path().join("bus.tty");
+        let on_line = |it: &&Machine| it.port == Port::Path(link.clone());
+        let line: Vec<Machine> = settings.machines.iter().filter(on_line).cloned().collect();
+        let link = Some(link);
+        let sim = sim::serial(&line, Options { link, ..Options::default() }).unwrap();
+        let state_dir = dir.path().join("state");
+        let socket = state_dir.join("headstock.sock");
+        let house = House::open(Ground { settings, state_dir, socket }).await.unwrap();
+        let ada = Person { name: "ada".into(), role: Role::Admin };
+        Self { sim, house, ada, _dir: dir }
+    }
+
+    pub(super) fn desk(&self) -> &Desk {
         &self.house.desk
     }
 
-    async fn mode(&self, machine: &str, wanted: Mode) {
+    pub(super) async fn mode(&self, machine: &str, wanted: Mode) {
         let (_, mut live) = self.desk().watch_machines().find(|(id, _)| id == machine).unwrap();
         let seen = tokio::time::timeout(PATIENCE, live.wait_for(|live| live.mode == wanted)).await;
         assert!(seen.is_ok(), "never {wanted:?}, but {:?}", self.desk().equipment());
     }
 
     /// Waits until a point is like this. Points have no bell of their own in a test.
-    async fn point(&self, name: &str, wanted: impl Fn(&Point) -> bool) -> Point {
+    pub(super) async fn point(&self, name: &str, wanted: impl Fn(&Point) -> bool) -> Point {
         let looking = async {
             loop {
                 match self.desk().points().one(name) {
@@ -104,7 +112,7 @@ impl Shop {
         seen.unwrap_or_else(|_| panic!("{:?}", self.desk().points().one(name)))
     }
 
-    async fn set(&self, machine: &str, tag: &str, value: Value) -> Result<(), String> {
+    pub(super) async fn set(&self, machine: &str, tag: &str, value: Value) -> Result<(), String> {
         let command = Command::Write { tag: tag.into(), value };
         self.desk().tell(&self.ada, machine, command).await.map_err(|it| it.to_string())
     }

@@ -13,13 +13,13 @@ use headstock_drivers::marlin::sim::{self, Fault, Options, Sim, What};
 
 use super::start::Open;
 
-struct Printer {
-    sim: Sim,
+pub(super) struct Printer {
+    pub(super) sim: Sim,
     dir: tempfile::TempDir,
 }
 
 impl Printer {
-    fn new(options: Options) -> Self {
+    pub(super) fn new(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let link = Some(dir.path().join("printer.tty"));
         let sim = sim::start(Options { link, keep_lines: true, ..options }).unwrap();
@@ -30,7 +30,7 @@ impl Printer {
         Self::new(Options { time_scale: 100.0, ..Options::default() })
     }
 
-    async fn house(&self, keys: &str) -> Open {
+    pub(super) async fn house(&self, keys: &str) -> Open {
         let keys = format!("driver = \"marlin\"\n{keys}");
         let open = Open::around(self.dir.path(), "printer", &keys).await;
         open.ready().await;
@@ -64,10 +64,13 @@ fn expected(program: &str) -> Vec<String> {
 fn carried_out(sim: &Sim) -> Vec<String> {
     let ours = ["M105", "M114", "M115", "M155 S2", "M154 S2", "M876 P1", "M400", "M110 N0"];
     let text = sim.counters().text.into_iter();
-    text.filter(|line| !ours.contains(&line.as_str())).collect()
+    let mut text: Vec<String> = text.filter(|line| !ours.contains(&line.as_str())).collect();
+    let program = text.split_off(3);
+    assert_eq!(text, ["G21", "G90", "M82"], "the modes that a print begins in");
+    program
 }
 
-async fn until(open: &Open, wanted: impl Fn(&Live) -> bool) -> Live {
+pub(super) async fn until(open: &Open, wanted: impl Fn(&Live) -> bool) -> Live {
     let (_, mut live) = open.desk().watch_machines().next().unwrap();
     let waiting = tokio::time::timeout(Duration::from_secs(30), live.wait_for(wanted)).await;
     let seen = waiting.map(|live| live.unwrap().clone());

@@ -181,6 +181,20 @@ async fn a_machine_that_was_not_cleared_waits_for_a_person_in_the_next_house_too
     second.house.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_house_that_closes_trips_nothing_and_the_next_one_may_jog() {
+    let mill = Mill::fast();
+    let (first, _world) = open(&mill).await;
+    first.house.close().await;
+
+    let (second, _world) = open(&mill).await;
+    let by_rules = |fact: &Fact| matches!(fact, Fact::Rule { .. } | Fact::StopChain { .. });
+    assert_eq!(second.facts(by_rules).await, 0);
+    let jog = Command::Jog { by: [Some(0.1), None, None], feed: 600.0, absolute: false };
+    second.desk().tell(&second.ada, "mill", jog).await.unwrap();
+    second.house.close().await;
+}
+
 /// A board that is not there yet.
 const BOARD: &str = r#"
 [[machine]]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use headstock_config::load;
 use headstock_config::machine::{Machine, Port};
-use headstock_drivers::bus::{Carrier, Fault};
+use headstock_drivers::bus::{Carrier, Errand, Fault};
 use headstock_drivers::link::modbus::Wire;
 use headstock_drivers::link::os;
 use headstock_drivers::modbus::pdu::Ask;
@@ -32,7 +32,7 @@ fn machines(driver: &str, port: &Port) -> Vec<Machine> {
 
 async fn ask(wire: &mut Wire, unit: u8, pdu: Ask) -> Result<Answer, Fault> {
     let request = Request { unit, pdu };
-    Carrier::<Modbus>::perform(wire, usize::from(unit) - 1, &request).await
+    Carrier::<Modbus>::perform(wire, usize::from(unit) - 1, &request, Errand::default()).await
 }
 
 /// Everything that the server of `tests/peers/server.py` can be asked.

@@ -28,6 +28,7 @@ const RTU_KEYS: &[&str] = &[
     "max_gap",
     "max_registers",
     "watchdog",
+    "power",
     "tag",
 ];
 const TCP_KEYS: &[&str] = &[
@@ -42,10 +43,12 @@ const TCP_KEYS: &[&str] = &[
     "max_gap",
     "max_registers",
     "watchdog",
+    "power",
     "tag",
 ];
 const GPIO_KEYS: &[&str] = &["id", "name", "driver", "port", "tag"];
-const I2C_KEYS: &[&str] = &["id", "name", "driver", "port", "chip", "address", "timeout_ms", "tag"];
+const I2C_KEYS: &[&str] =
+    &["id", "name", "driver", "port", "chip", "address", "timeout_ms", "power", "tag"];
 
 /// Every key that a machine with this driver may have; `None`: it is on no bus.
 pub(super) fn keys(driver: &str) -> Option<&'static [&'static str]> {

@@ -83,13 +83,18 @@ fn on_one_bus(draft: &Draft<'_>, known: &Draft<'_>, findings: &mut Findings) {
 
 /// Two tags on one line of a GPIO chip.
 fn pins(drafts: &[Draft<'_>], findings: &mut Findings) {
-    let mut taken: BTreeMap<(&str, u32), String> = BTreeMap::new();
-    for draft in drafts.iter().filter(|it| !matches!(it.port, Some(Port::Sim(_)))) {
+    let mut taken: BTreeMap<(&str, &str, u32), String> = BTreeMap::new();
+    for draft in drafts {
+        // There is one real board; every pretend one is a board of its own.
+        let board = match &draft.port {
+            Some(Port::Sim(_)) => draft.machine.id.as_str(),
+            _ => "",
+        };
         for tag in &draft.machine.tags {
             let Source::Pin(pin) = &tag.source else { continue };
             let Line { chip, offset, .. } = &pin.line;
             let name = format!("{}.{}", draft.machine.id, tag.name);
-            if let Some(first) = taken.insert((chip.as_str(), *offset), name.clone()) {
+            if let Some(first) = taken.insert((board, chip.as_str(), *offset), name.clone()) {
                 let Some(entry) = draft.table.entry("tag") else { continue };
                 let message =
                     format!("`{name}` is on `{chip}/{offset}`, which `{first}` has taken");

@@ -33,6 +33,7 @@ pub(super) const MACHINE_KEYS: &[&str] = &[
     "safe_z",
     "printer",
     "jog_overrun",
+    "power",
 ];
 
 const ID: &str = "text of at most 32 characters a-z 0-9 - _ that begins with a letter or digit";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::findings::Findings;
 use super::machine::Draft;
-use super::rule::known::{Known, Says};
+use super::rule::known::Known;
 use super::section::Section;
 use super::sheet::Place;
 use super::tables;
@@ -89,7 +89,7 @@ fn tag(table: &Section<'_>, known: &Known<'_>, findings: &mut Findings) -> Optio
     let quality = table.whole("quality", 0..=65_535, "a register of the same table", findings);
     let (point, found) = point?;
     let register = register?;
-    if (found.says == Says::Text) != (register.kind == Kind::String) {
+    if found.says.is_text() != (register.kind == Kind::String) {
         let wrong = Wrong::Value("does not hold what the point says", None);
         let accepted = "\"string\" for points that are texts, and only for those";
         table.refuse("type", wrong, accepted, findings);

@@ -173,8 +173,13 @@ impl<'a> Section<'a> {
         of: &str,
         findings: &mut Findings,
     ) -> Option<f64> {
-        let accepted = format!("a number from {} to {}, {of}", range.start(), range.end());
-        self.read(key, &accepted, findings, |it| value::number(it, &range))
+        let accepted = match (*range.start(), *range.end()) {
+            (f64::MIN, f64::MAX) => "a number".to_owned(),
+            (f64::MIN_POSITIVE, f64::MAX) => "a number above 0".to_owned(),
+            (low, f64::MAX) => format!("a number of at least {low}"),
+            (low, high) => format!("a number from {low} to {high}"),
+        };
+        self.read(key, &format!("{accepted}, {of}"), findings, |it| value::number(it, &range))
     }
 
     /// An absolute path.

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use headstock_config::alarm::{AlarmEvent, AlarmState, Standing};
+use headstock_config::rule::Because;
 
 use super::cell::{Cell, Seen, Told};
 use super::definition::{Definition, Definitions, FLOOD, Source};
@@ -22,6 +23,9 @@ const FLOOD_ENDS: usize = 5;
 
 /// What the book says about alarms.
 pub type Standings = BTreeMap<String, Standing>;
+
+/// What the book says about interlocks that nobody has reset.
+pub type Latched = BTreeMap<String, Because>;
 
 /// What is to be written down, in this order: of which alarm, and what.
 pub type News = Vec<(String, AlarmEvent)>;
@@ -43,8 +47,9 @@ pub struct Engine {
 
 impl Engine {
     /// The alarms as the book has them, and what is to be written first: alarms that are not
-    /// declared any more are forgotten, and nothing chatters that nobody has listened to.
-    pub fn new(definitions: Definitions, book: &Standings) -> (Self, News) {
+    /// declared any more are forgotten, nothing chatters that nobody has listened to, and of an
+    /// interlock that has `latched` nobody may be left without an alarm to reset.
+    pub fn new(definitions: Definitions, book: &Standings, latched: &Latched) -> (Self, News) {
         let mut news = Vec::new();
         for (id, standing) in book {
             if !definitions.contains_key(id) {
@@ -53,7 +58,16 @@ impl Engine {
                 news.push((id.clone(), AlarmEvent::Quiet { times: 0 }));
             }
         }
-        let known = |id: &String| Cell::known(book.get(id).is_some_and(|it| it.active));
+        let stands = |id: &String| book.get(id).is_some_and(|it| it.latched);
+        let declared = |id: &String| definitions.get(id).is_some_and(|it| it.latch);
+        let missed = |id: &String| latched.contains_key(id) && declared(id) && !stands(id);
+        for (id, because) in latched.iter().filter(|(id, _)| missed(id)) {
+            let (text, value) = (because.to_string(), Some(because.is.clone()));
+            let raised = AlarmEvent::Raised { text, value, latch: true, first_out: false };
+            news.push((id.clone(), raised));
+        }
+        let there = |id: &String| missed(id) || book.get(id).is_some_and(|it| it.active);
+        let known = |id: &String| Cell::known(there(id));
         let cells = definitions.keys().map(|id| (id.clone(), known(id))).collect();
         let explained =
             |(id, it): (&String, &Standing)| Some((id.clone(), it.suppressed_by.clone()?));
@@ -89,7 +103,7 @@ impl Engine {
                 told.push((id.clone(), event));
             }
         }
-        let (explained, unexplained) = self.explanations();
+        let (explained, unexplained) = self.explanations(book);
         let mut news = explained;
         news.extend(told);
         news.extend(unexplained);
@@ -116,23 +130,28 @@ impl Engine {
         }
     }
 
-    /// No other alarm of the group stands, in the book or on its way there.
+    /// No other alarm of the group that is in use stands, in the book or on its way there.
     fn first_out(&self, id: &str, definition: &Definition, book: &Standings) -> bool {
         let Some(group) = &definition.group else { return false };
         let stands = |other: &String| {
+            let in_use = book.get(other).is_none_or(Standing::in_use);
             let in_book = book.get(other).is_some_and(|it| it.state() != AlarmState::Normal);
-            in_book || self.cells.get(other).is_some_and(Cell::told)
+            in_use && (in_book || self.cells.get(other).is_some_and(Cell::told))
         };
         let others = self.definitions.iter().filter(|(other, _)| other.as_str() != id);
         let mut group = others.filter(|(_, it)| it.group.as_ref() == Some(group));
         !group.any(|(other, _)| stands(other))
     }
 
-    /// Which alarms are explained by another one from now on, and which are not any more.
-    fn explanations(&mut self) -> (News, News) {
+    /// Which alarms are explained by another one from now on, and which are not any more. What a
+    /// person has put aside is not believed, and explains nothing.
+    fn explanations(&mut self, book: &Standings) -> (News, News) {
         let (mut explained, mut unexplained) = (Vec::new(), Vec::new());
         for (id, definition) in &self.definitions {
-            let stands = |it: &&String| self.cells.get(*it).is_some_and(Cell::told);
+            let aside = |it: &Standing| it.out_of_use.is_some() || it.shelf.is_some();
+            let stands = |it: &&String| {
+                self.cells.get(*it).is_some_and(Cell::told) && !book.get(*it).is_some_and(aside)
+            };
             let because = definition.suppressed_by.iter().find(stands).cloned();
             if because == self.suppressed.get(id).cloned() {
                 continue;

@@ -62,7 +62,10 @@ impl Keeper {
                 by_point.entry(point).or_default().push(id.clone());
             }
         }
-        let (engine, news) = Engine::new(definitions, &desk.ledger().state().alarms);
+        let (engine, news) = {
+            let book = desk.ledger().state();
+            Engine::new(definitions, &book.alarms, &book.latched)
+        };
         let follower = desk.points().follow(by_point.keys().copied());
         let mut keeper = Self {
             desk: desk.clone(),
@@ -112,6 +115,11 @@ impl Keeper {
     fn edge(&self, entry: &Entry) -> Look {
         let came = |id: &str, seen| vec![(id.to_owned(), seen)];
         match &entry.fact {
+            // One that is only told of now is over, or will be seen in the next round; but nobody may
+            // be left without an alarm to reset.
+            Fact::Rule {
+                happened: RuleEvent::Tripped { counted: true, latch: false, .. }, ..
+            } => Vec::new(),
             Fact::Rule { rule, happened: RuleEvent::Tripped { because, did, .. } } => {
                 came(rule, tripped(because, did))
             }

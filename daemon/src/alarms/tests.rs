@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use headstock_config::alarm::{AlarmEvent, AlarmState, Standing};
+use headstock_config::alarm::{AlarmEvent, AlarmState, HOUSE, Standing};
 use headstock_config::load;
+use headstock_config::rule::Because;
 
 use super::cell::Seen;
 use super::definition::{self, FLOOD};
-use super::engine::{Engine, Standings};
+use super::engine::{Engine, Latched, Standings};
 
 const WORKSHOP: &str = r#"
 [[machine]]
@@ -60,12 +61,12 @@ struct Trial {
 
 impl Trial {
     fn new() -> Self {
-        Self::on(Standings::new())
+        Self::on(Standings::new(), &Latched::new())
     }
 
-    fn on(book: Standings) -> Self {
+    fn on(book: Standings, latched: &Latched) -> Self {
         let settings = load::parse(WORKSHOP, "t.toml", &["grbl", "modbus-tcp"]).unwrap();
-        let (engine, news) = Engine::new(definition::of(&settings), &book);
+        let (engine, news) = Engine::new(definition::of(&settings), &book, latched);
         let mut trial = Self { engine, book, began: Instant::now(), at_s: 0.0 };
         trial.write(news);
         trial
@@ -109,6 +110,15 @@ impl Trial {
     }
 }
 
+#[test]
+fn whatever_the_house_raises_about_itself_may_be_named_in_a_configuration() {
+    let trial = Trial::new();
+    let ids = trial.engine.definitions().keys().filter(|it| it.starts_with("house."));
+    for id in ids.map(String::as_str).chain([definition::STOP_CHAIN]) {
+        assert!(HOUSE.contains(&id), "{id}");
+    }
+}
+
 fn ack() -> AlarmEvent {
     AlarmEvent::Acknowledged { by: "ada".into() }
 }
@@ -124,6 +134,33 @@ fn the_first_of_a_group_is_marked_until_all_of_it_is_over() {
     trial.person("door-open", ack()).person("mill.controller", ack());
     trial.after(1.0, &[("mill.controller", true)]).after(0.0, &[("door-open", true)]);
     assert!(trial.of("mill.controller").first_out && !trial.of("door-open").first_out);
+}
+
+#[test]
+fn an_alarm_that_a_person_has_put_aside_is_not_the_first_and_explains_nothing() {
+    let (by, reason) = (|| "ada".to_owned(), || "its sensor is broken".to_owned());
+    for aside in [
+        AlarmEvent::OutOfService { by: by(), reason: reason() },
+        AlarmEvent::Shelved { by: by(), reason: reason(), until_ms: u64::MAX },
+    ] {
+        let mut trial = Trial::new();
+        trial.after(0.0, &[("no-air", true), ("pressure-low", true)]);
+        assert_eq!(trial.state("pressure-low"), AlarmState::SuppressedByDesign);
+        trial.person("no-air", aside).after(1.0, &[("no-air", true), ("pressure-low", true)]);
+        assert_eq!(trial.state("pressure-low"), AlarmState::Unacknowledged);
+        trial.after(1.0, &[("door-open", true)]);
+        assert!(trial.of("door-open").first_out);
+    }
+}
+
+#[test]
+fn an_interlock_that_latched_as_the_house_closed_has_an_alarm_in_the_next_one() {
+    let latched = ["no-air", "door-open"].map(|it| (it.to_owned(), Because::default()));
+    let mut trial = Trial::on(Standings::new(), &Latched::from(latched));
+    assert_eq!(trial.state("no-air"), AlarmState::Unacknowledged);
+    assert_eq!(trial.state("door-open"), AlarmState::Normal, "it does not latch any more");
+    trial.after(0.0, &[("no-air", false)]);
+    assert_eq!(trial.state("no-air"), AlarmState::LatchedUnacknowledged);
 }
 
 #[test]
@@ -159,7 +196,7 @@ fn a_shelved_alarm_comes_back_by_itself_once() {
         )
         .book
         .clone();
-    let mut slow = Trial::on(book.clone());
+    let mut slow = Trial::on(book.clone(), &Latched::new());
     let now = slow.began;
     let first = slow.engine.look(now, 2, Vec::new(), &book);
     assert_eq!(first, [("mill.offline".to_owned(), AlarmEvent::Unshelved { by: None })]);
@@ -189,7 +226,7 @@ fn what_the_book_knows_survives_and_what_is_not_declared_any_more_is_forgotten()
     book.insert("gone".into(), Standing { active: true, ..Standing::default() });
     book.get_mut("no-air").unwrap().chattering = true;
 
-    let mut trial = Trial::on(book);
+    let mut trial = Trial::on(book, &Latched::new());
     assert!(!trial.book.contains_key("gone") && !trial.of("no-air").chattering);
     assert_eq!(trial.state("door-open"), AlarmState::Acknowledged);
     // It is still there: nobody is called a second time.

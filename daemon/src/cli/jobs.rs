@@ -99,7 +99,8 @@ fn is_file_id(text: &str) -> bool {
 fn act(call: &Call, job: &str, what: &str) -> Result<Exit, Trouble> {
     let path = format!("{}/{what}", path(job));
     let view: JobView = call.client.post(&path, &serde_json::json!({}))?;
-    call.show(&view, view::jobs::progress_plain);
+    // The machine has yet to do it: what is shown is how it was asked.
+    call.show(&view, |it| format!("{what} passed on; it was: {}", view::jobs::progress_plain(it)));
     Ok(Exit::Done)
 }
 

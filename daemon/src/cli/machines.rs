@@ -1,7 +1,7 @@
 //! Machines: looking at them, telling them something, stopping them.
 
 use headstock_config::api::{Bus, Equipment, Frames, StopReport, StopScope};
-use headstock_config::command::Command;
+use headstock_config::command::{Command, Stop};
 use headstock_config::machine::Setting;
 use headstock_tui::view;
 use serde::Serialize;
@@ -68,8 +68,8 @@ pub(super) fn tell(call: &Call, machine: &str, command: &Command) -> Result<Exit
 }
 
 /// Stops one machine or all of them, and says which have confirmed it.
-pub(super) fn stop(call: &Call, machine: Option<&str>) -> Result<Exit, Trouble> {
-    let scope = StopScope { scope: machine.unwrap_or("all").to_owned(), how: None };
+pub(super) fn stop(call: &Call, machine: Option<&str>, how: Option<Stop>) -> Result<Exit, Trouble> {
+    let scope = StopScope { scope: machine.unwrap_or("all").to_owned(), how };
     let reports: Vec<StopReport> = call.client.post("stop", &scope)?;
     call.show(&reports[..], view::house::stops);
     if reports.iter().all(|report| report.confirmed) {

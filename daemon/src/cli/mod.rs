@@ -40,6 +40,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use headstock_config::api::{Equipment, JobView, System};
+use headstock_config::command::Stop;
 use headstock_drivers::link::os;
 use serde::Serialize;
 
@@ -80,7 +81,10 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Upload { file, name } => files::upload(&call()?, &file, name.as_deref()),
         Verb::Files { what } => files::files(&call()?, what.unwrap_or_default()),
         Verb::Job { what } => jobs::job(&call()?, what),
-        Verb::Stop { machine, all: _ } => machines::stop(&call()?, machine.as_deref()),
+        Verb::Stop { machine, all: _, abort } => {
+            let how = abort.then_some(Stop::Abort);
+            machines::stop(&call()?, machine.as_deref(), how)
+        }
         Verb::Events(wanted) => events::events(&call()?, &wanted),
         Verb::Alarms { all } => alarms::list(&call()?, all),
         Verb::Alarm { what } => alarms::alarm(&call()?, what),
@@ -100,6 +104,9 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         }
         Verb::Machine(args::Order::Setting { machine, number: None, .. }) => {
             machines::settings(&call()?, &machine)
+        }
+        Verb::Machine(args::Order::Abort { machine }) => {
+            machines::stop(&call()?, Some(&machine), Some(Stop::Abort))
         }
         Verb::Machine(order) => {
             let (machine, command) = order.into_command()?;

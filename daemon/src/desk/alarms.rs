@@ -41,7 +41,10 @@ impl Desk {
     /// Somebody knows.
     pub async fn acknowledge(&self, who: &Person, id: &str) -> Result<AlarmView, Refused> {
         let request = Request::AcknowledgeAlarm { alarm: id.to_owned() };
-        self.about_alarm(who, request, id, |_, _| {
+        self.about_alarm(who, request, id, |_, standing| {
+            if !standing.unacknowledged {
+                return Err(not_now(id, "there is nothing to acknowledge"));
+            }
             Ok(AlarmEvent::Acknowledged { by: who.name.clone() })
         })
         .await
@@ -64,8 +67,7 @@ impl Desk {
             Request::ShelveAlarm { alarm: id.to_owned(), minutes, reason: reason.clone() };
         self.about_alarm(who, request, id, |definition, _| {
             if definition.priority == Priority::Critical {
-                let why = "it is critical, and is not put aside".to_owned();
-                return Err(Refused::Alarm { alarm: id.to_owned(), why });
+                return Err(not_now(id, "it is critical, and is not put aside"));
             }
             let until_ms = now_ms() + minutes * 60_000;
             Ok(AlarmEvent::Shelved { by: who.name.clone(), reason, until_ms })
@@ -78,8 +80,7 @@ impl Desk {
         let request = Request::UnshelveAlarm { alarm: id.to_owned() };
         self.about_alarm(who, request, id, |_, standing| {
             if standing.shelf.is_none() {
-                let why = "it is not shelved".to_owned();
-                return Err(Refused::Alarm { alarm: id.to_owned(), why });
+                return Err(not_now(id, "it is not shelved"));
             }
             Ok(AlarmEvent::Unshelved { by: Some(who.name.clone()) })
         })
@@ -97,14 +98,16 @@ impl Desk {
             let why = match (active, standing.unacknowledged) {
                 (true, _) => "its condition is still there",
                 (_, true) => "it has not been acknowledged",
+                _ if !standing.latched && !rules.latched(id) => "there is nothing to reset",
                 _ => return Ok(AlarmEvent::Reset { by: who.name.clone() }),
             };
-            Err(Refused::Alarm { alarm: id.to_owned(), why: why.to_owned() })
+            Err(not_now(id, why))
         });
         let view = reset.await?;
         if !rules.reset(id, trips) {
-            let why = "it has tripped again meanwhile".to_owned();
-            return Err(Refused::Alarm { alarm: id.to_owned(), why });
+            // In the book the reset may come after that trip.
+            rules.tell_again(id);
+            return Err(not_now(id, "it has tripped again meanwhile"));
         }
         Ok(view)
     }
@@ -120,7 +123,10 @@ impl Desk {
         with_reason(&reason)?;
         let alarm = id.to_owned();
         let request = Request::AlarmService { alarm, in_service, reason: reason.clone() };
-        self.about_alarm(who, request, id, |_, _| {
+        self.about_alarm(who, request, id, |_, standing| {
+            if in_service && standing.out_of_use.is_none() {
+                return Err(not_now(id, "it is in service"));
+            }
             let by = who.name.clone();
             Ok(match in_service {
                 true => AlarmEvent::InService { by },
@@ -149,6 +155,10 @@ impl Desk {
         })
         .await
     }
+}
+
+fn not_now(alarm: &str, why: &str) -> Refused {
+    Refused::Alarm { alarm: alarm.to_owned(), why: why.to_owned() }
 }
 
 fn with_reason(reason: &str) -> Result<(), Refused> {

@@ -18,8 +18,7 @@ impl Desk {
     /// What went over a machine's bus lately.
     pub fn frames(&self, machine: &str) -> Result<Frames, Refused> {
         let frames = self.machine(machine)?.bus().and_then(|bus| bus.frames());
-        let none = || format!("no frames are kept of machine `{machine}`: it is on no such bus");
-        let text = frames.ok_or_else(|| Refused::Words(none()))?;
+        let text = frames.ok_or_else(|| Refused::NoFrames(machine.to_owned()))?;
         Ok(Frames { frames: text.lines().map(str::to_owned).collect() })
     }
 

@@ -285,7 +285,7 @@ impl Desk {
         let request = Request::CancelJob { job: id.to_owned() };
         if let Ok(job) = self.active(id).await {
             let machine = self.machine(&job.machine)?;
-            self.stop_one(who, request, machine, Stop::Stop).await.0?;
+            self.stop_one(who, request, machine, Stop::Stop).await.0.sent?;
             return self.job(id);
         }
         self.book(who, request, async {
@@ -299,7 +299,7 @@ impl Desk {
                     self.ledger().write(Fact::Job { job: id.to_owned(), happened }).await?;
                 }
                 state if state.active() => {
-                    self.send_stop(self.machine(&job.machine)?, Stop::Stop, &who.name).await?;
+                    self.send_stop(self.machine(&job.machine)?, Stop::Stop, &who.name).await.sent?;
                 }
                 state => return Err(Refused::State { job: job.id, state }),
             }

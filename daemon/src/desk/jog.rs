@@ -9,7 +9,7 @@
 //!
 //! A key that repeats itself, or is held, says the same thing many times a second: what it begins
 //! and ends is written down, what merely keeps it going is not. Letting go waits for no disk.
-//! What bounds the motion itself is the driver's (`headstock_drivers::grbl`).
+//! What bounds the motion itself is the driver's (`jog_hold` of `headstock_drivers`).
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;

@@ -166,7 +166,8 @@ impl Desk {
         let machine = self.machine_for(who, &request, id)?;
         let stops = stops.unwrap_or_else(|| machine.stops());
         if let Some(how) = stop {
-            return self.stop_one(who, request, machine, how).await.0.map(drop);
+            let (going, _) = self.stop_one(who, request, machine, how).await;
+            return self.passed_on(machine, going).await;
         }
         match command {
             Command::JogHold { lease_ms, .. } => {

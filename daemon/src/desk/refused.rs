@@ -4,6 +4,7 @@ use headstock_config::explain::{Explain, sentence};
 use headstock_config::job::JobState;
 use headstock_config::people::Role;
 use headstock_config::preflight::Finding;
+use headstock_drivers::Refusal;
 
 use crate::rules::Interlocked;
 use crate::{files, ledger, machine};
@@ -29,6 +30,9 @@ pub enum Refused {
     /// No such point.
     #[error("no point is called `{0}`")]
     UnknownPoint(String),
+    /// Of this machine nothing is kept of what goes over its wire.
+    #[error("no frames are kept of machine `{0}`: it is on no such bus")]
+    NoFrames(String),
     /// It is what a device reports, and nobody declared that it may be set.
     #[error("point `{0}` cannot be set")]
     ReadOnly(String),
@@ -157,10 +161,16 @@ impl Refused {
             | Self::UnknownJob(_)
             | Self::UnknownFile(_)
             | Self::UnknownPoint(_)
+            | Self::NoFrames(_)
             | Self::UnknownAlarm(_)
             | Self::UnknownToken(_) => Kind::Unknown,
             Self::Forbidden { .. } => Kind::Forbidden,
-            Self::Words(_) | Self::NoPrograms(_) | Self::ReadOnly(_) => Kind::Wrong,
+            Self::Words(_)
+            | Self::NoPrograms(_)
+            | Self::ReadOnly(_)
+            | Self::Machine(machine::Error::Refused(
+                Refusal::BadCommand(_) | Refusal::TooLong(..),
+            )) => Kind::Wrong,
             Self::File(files::Error::TooBig(_)) | Self::Unrecorded(ledger::Error::TooLong(_)) => {
                 Kind::TooBig
             }
@@ -213,6 +223,7 @@ impl Explain for Refused {
             Self::Forbidden { .. } => "desk.forbidden",
             Self::Words(_) => "desk.words",
             Self::UnknownPoint(_) => "desk.unknown_point",
+            Self::NoFrames(_) => "desk.no_frames",
             Self::ReadOnly(_) => "desk.point_read_only",
             Self::Locked { .. } => "desk.locked",
             Self::Looking => "desk.looking",
@@ -258,6 +269,7 @@ impl Explain for Refused {
                 format!("ask somebody who is at least {need:?}").to_lowercase()
             }
             Self::UnknownPoint(_) => "`headstock points` lists them".into(),
+            Self::NoFrames(_) => "`headstock buses` lists machines on buses".into(),
             Self::ReadOnly(_) => {
                 "a tag can be set where its device lets it and the configuration says `write = true`; \
                  machines that move are told with commands"
@@ -304,5 +316,19 @@ impl Refused {
     /// The whole of it in one line, for the book and the log.
     pub fn sentence(&self) -> String {
         sentence(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_in_itself_is_not_a_matter_of_the_moment() {
+        let refused = |it| Refused::Machine(machine::Error::Refused(it)).kind();
+        assert_eq!(refused(Refusal::BadCommand("a feed is above 0".into())), Kind::Wrong);
+        assert_eq!(refused(Refusal::TooLong(300, 80)), Kind::Wrong);
+        assert_eq!(refused(Refusal::NotOnline), Kind::NotNow);
+        assert_eq!(Refused::NoFrames("mill".into()).kind(), Kind::Unknown);
     }
 }

@@ -9,7 +9,7 @@ use headstock_config::people::{Person, Role};
 use headstock_config::rule::{ChainEvent, Output};
 
 use super::{Desk, Refused};
-use crate::rules::{Asker, Rules, Wish};
+use crate::rules::{Asker, Interlocked, Rules, Wish};
 
 impl Desk {
     /// The rules of the house.
@@ -88,15 +88,22 @@ impl Desk {
             if let Some(id) = machine {
                 self.machine(id)?;
             }
-            if let Some(because) = self.inner.rules.chain_open() {
-                return Err(crate::rules::Interlocked::ChainOpen(because).into());
+            let rules = &self.inner.rules;
+            let openings = rules.openings();
+            if let Some(because) = rules.chain_open() {
+                return Err(Interlocked::ChainOpen(because).into());
             }
             let waits = self.waiting_to_be_cleared(machine);
             for machine in &waits {
                 let by = who.name.clone();
                 let happened = ChainEvent::Cleared { machine: machine.clone(), by };
                 self.ledger().write(Fact::StopChain { happened }).await?;
-                self.inner.rules.cleared(machine);
+                if !rules.cleared(machine, openings) {
+                    return Err(match rules.chain_open() {
+                        Some(because) => Interlocked::ChainOpen(because).into(),
+                        None => Interlocked::NotCleared(machine.clone()).into(),
+                    });
+                }
             }
             Ok(Cleared { machines: waits })
         })
@@ -138,7 +145,11 @@ impl Desk {
     /// Acknowledges everything that calls.
     pub async fn acknowledge_all(&self, who: &Person) -> Result<(), Refused> {
         for alarm in self.alarms(false).into_iter().filter(|it| it.state.calls()) {
-            self.acknowledge(who, &alarm.id).await?;
+            match self.acknowledge(who, &alarm.id).await {
+                // Somebody else was quicker.
+                Ok(_) | Err(Refused::Alarm { .. }) => (),
+                Err(refused) => return Err(refused),
+            }
         }
         Ok(())
     }

@@ -1,20 +1,22 @@
 //! Stops at the desk: sent at once, then waited for, told and written down.
 //!
 //! ```text
-//!  may? -> stop lane of each machine -> byte out -> own report of rest, 5 s at the most -> answer
-//!               \-> book: asked, passed on                              \-> book: stopped
+//!  may? -+-> stop lane of each machine -> byte out -> own report of rest, 5 s at the most -> answer
+//!        |      \-> book: asked, passed on                              \-> book: stopped
+//!        \-> abort: lane of the board that cuts its power -> read back --/
 //! ```
 //!
-//! Invariants: nothing is called stopped that has not said so itself; one machine that does not
+//! Invariants: nothing is called stopped that has not said so itself, or is silent because its power
+//! has been read back as off; one machine that does not
 //! answer keeps neither the others nor the answer waiting for longer than [`REST`]; nobody waits
 //! for the book.
 
 use std::time::{Duration, Instant};
 
-use headstock_config::api::StopReport;
+use headstock_config::api::{PowerReport, StopReport};
 use headstock_config::command::{Command, Stop};
 use headstock_config::ledger::{Fact, Request};
-use headstock_config::machine::Mode;
+use headstock_config::machine::{Machine, Mode, Power};
 use headstock_config::people::Person;
 use headstock_drivers::stops::{Class, does};
 use tokio::task::{JoinHandle, JoinSet};
@@ -30,6 +32,14 @@ const REST: Duration = Duration::from_secs(5);
 /// When the byte of a stop was handed to the port, or why none was.
 type Sent = Result<Instant, Refused>;
 
+/// What comes of a stop that has been handed over.
+pub(super) struct Going {
+    /// Its byte has left the house, or not.
+    pub(super) sent: Sent,
+    /// What has been told to cut the machine's power.
+    power: Option<machine::Switching>,
+}
+
 /// The number that a request gets in the book.
 type Number = JoinHandle<Option<u64>>;
 
@@ -39,11 +49,11 @@ impl Desk {
         let request = Request::Tell { machine: id.to_owned(), command: as_command(how) };
         let machine = self.machine_for(who, &request, id)?;
         let asked = self.asked();
-        let (sent, number) = self.stop_one(who, request, machine, how).await;
-        if let Err(refused @ Refused::Forbidden { .. }) = sent {
+        let (going, number) = self.stop_one(who, request, machine, how).await;
+        if let Err(refused @ Refused::Forbidden { .. }) = going.sent {
             return Err(refused);
         }
-        let report = self.report(machine, how, asked, sent).await;
+        let report = self.report(machine, how, asked, going).await;
         tell_log(&report, &who.name, how);
         self.note_stopped(number, vec![report.clone()]);
         Ok(report)
@@ -57,8 +67,8 @@ impl Desk {
         for machine in self.inner.machines.values() {
             let (desk, machine, by) = (self.clone(), machine.clone(), who.name.clone());
             reports.spawn(async move {
-                let sent = desk.send_stop(&machine, how, &by).await;
-                desk.report(&machine, how, asked, sent).await
+                let going = desk.send_stop(&machine, how, &by).await;
+                desk.report(&machine, how, asked, going).await
             });
         }
         let number = Some(self.note_later(who, Request::StopAll, None));
@@ -92,24 +102,76 @@ impl Desk {
         request: Request,
         machine: &machine::Handle,
         how: Stop,
-    ) -> (Sent, Option<Number>) {
+    ) -> (Going, Option<Number>) {
         if let Err(refused) = self.permit(who, &request) {
-            return (Err(refused), None);
+            return (Going { sent: Err(refused), power: None }, None);
         }
-        let sent = self.send_stop(machine, how, &who.name).await;
-        let refused = sent.as_ref().err().map(ToString::to_string);
+        let going = self.send_stop(machine, how, &who.name).await;
+        let refused = going.sent.as_ref().err().map(ToString::to_string);
         let number = self.note_later(who, request, refused);
-        (sent, Some(number))
+        (going, Some(number))
     }
 
     /// Hands a stop to a machine. One that does not take it in time is left to itself: the stop
     /// stays in its lane.
-    pub(super) async fn send_stop(&self, machine: &machine::Handle, how: Stop, by: &str) -> Sent {
+    pub(super) async fn send_stop(&self, machine: &machine::Handle, how: Stop, by: &str) -> Going {
         let asked = self.asked();
-        let sent = timeout(REST, machine.stop(how, by)).await;
-        let sent = sent.map_err(|_| Refused::Machine(machine::Error::Deaf))??;
-        self.inner.stop_times.note(sent.saturating_duration_since(asked));
-        Ok(sent)
+        let mut told = machine.stop_now(how, by);
+        let sent = match timeout(REST, told.sent()).await {
+            Ok(sent) => sent.map_err(Refused::Machine),
+            Err(_) => Err(Refused::Machine(machine::Error::Deaf)),
+        };
+        if let Ok(sent) = &sent {
+            self.inner.stop_times.note(sent.saturating_duration_since(asked));
+        }
+        Going { sent, power: told.power }
+    }
+
+    /// An abort that is only passed on: done as well where the machine is out of reach and its power
+    /// is off.
+    pub(super) async fn passed_on(
+        &self,
+        machine: &machine::Handle,
+        going: Going,
+    ) -> Result<(), Refused> {
+        let Going { sent, power } = going;
+        match (sent, power) {
+            (Err(refused), Some(power)) => {
+                let power = self.power(machine, self.asked(), Some(power)).await;
+                if power.is_some_and(|it| it.confirmed) { Ok(()) } else { Err(refused) }
+            }
+            (sent, _) => sent.map(drop),
+        }
+    }
+
+    /// What has come of the relay, within reason.
+    async fn power(
+        &self,
+        machine: &machine::Handle,
+        asked: Instant,
+        switching: Option<machine::Switching>,
+    ) -> Option<PowerReport> {
+        let power = machine.declared.power.as_ref()?;
+        let cut = timeout_at((asked + REST).into(), switching?.cut()).await;
+        let relay = power.point();
+        Some(match cut {
+            Ok(Ok(at)) => {
+                let ms = Some(millis(at.saturating_duration_since(asked)));
+                let text = format!("it stays off until somebody says `{}`", power.on_again());
+                PowerReport { relay, confirmed: true, ms, text }
+            }
+            Ok(Err(why)) => {
+                let text = format!("{why}; use the power switch of the machine");
+                PowerReport { relay, confirmed: false, ms: None, text }
+            }
+            Err(_) => {
+                let seconds = REST.as_secs();
+                let text = format!(
+                    "nothing was read back within {seconds} s; use the power switch of the machine"
+                );
+                PowerReport { relay, confirmed: false, ms: None, text }
+            }
+        })
     }
 
     async fn report(
@@ -117,31 +179,36 @@ impl Desk {
         machine: &machine::Handle,
         how: Stop,
         asked: Instant,
-        sent: Sent,
+        going: Going,
     ) -> StopReport {
-        let rested = match &sent {
-            Ok(sent) => timeout_at((*sent + REST).into(), machine.rest(how)).await.ok(),
-            Err(_) => None,
+        let Going { sent, power } = going;
+        let rested = async {
+            let until = *sent.as_ref().ok()? + REST;
+            let mode = timeout_at(until.into(), machine.rest(how)).await.ok()?;
+            Some((mode, asked.elapsed()))
         };
-        let took = asked.elapsed();
+        let (rested, power) = tokio::join!(rested, self.power(machine, asked, power));
         let live = machine.live();
-        let text = match (&sent, rested) {
-            (_, Some(Mode::Offline)) => {
+        let state = rested.map_or(live.mode, |(mode, _)| mode);
+        // What it has said itself counts first; what has no power cannot say anything.
+        let own = rested.filter(|(mode, _)| *mode != Mode::Offline).map(|(_, took)| millis(took));
+        let off = power.as_ref().filter(|it| it.confirmed && state == Mode::Offline);
+        let confirmed = own.is_some() || off.is_some();
+        let text = match &sent {
+            _ if confirmed => None,
+            Err(refused) => Some(format!("nothing reached it: {refused}")),
+            Ok(_) if rested.is_some() => {
                 Some("the machine went offline before it rested".to_owned())
             }
-            (Ok(_), Some(_)) => None,
-            (Ok(_), None) => {
-                Some(format!("no report of rest within {} s; use its power switch", REST.as_secs()))
-            }
-            (Err(refused), _) => Some(format!("nothing reached it: {refused}")),
+            Ok(_) => Some(unconfirmed(&machine.declared, how, power.as_ref())),
         };
-        let confirmed = text.is_none();
         let id = &machine.declared.id;
-        let state = self.ledger().state();
-        let controller = state.machines.get(id).and_then(|it| it.controller.as_ref());
+        let controller =
+            self.ledger().state().machines.get(id).and_then(|it| it.controller.clone());
         let did = match &sent {
-            Ok(_) => does(&machine.declared, controller, &live, how),
-            Err(_) => "nothing".to_owned(),
+            Err(_) if power.is_none() => "nothing".to_owned(),
+            Err(_) => "nothing reached it; its power is switched off".to_owned(),
+            Ok(_) => does(&machine.declared, controller.as_ref(), &live, how),
         };
         StopReport {
             machine: id.clone(),
@@ -149,9 +216,10 @@ impl Desk {
             did,
             sent: sent.is_ok(),
             confirmed,
-            ms: confirmed.then(|| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
-            state: rested.unwrap_or(live.mode),
+            ms: own.or(off.and_then(|it| it.ms)),
+            state,
             text,
+            power,
         }
     }
 
@@ -168,7 +236,29 @@ impl Desk {
     }
 }
 
+/// What to do about a machine that has not said that it rests.
+fn unconfirmed(machine: &Machine, how: Stop, power: Option<&PowerReport>) -> String {
+    let seconds = REST.as_secs();
+    let (id, relay) = (&machine.id, machine.power.as_ref().map(Power::point));
+    match (relay, power) {
+        (Some(relay), Some(it)) if it.confirmed => format!(
+            "its power is off ({relay}), and it has neither rested nor fallen silent: go and look"
+        ),
+        (Some(relay), None) if how != Stop::Hold => format!(
+            "no report of rest within {seconds} s; `headstock abort {id}` cuts its power ({relay})"
+        ),
+        _ => format!("no report of rest within {seconds} s; use its power switch"),
+    }
+}
+
+fn millis(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn tell_log(report: &StopReport, by: &str, how: Stop) {
+    if let Some(PowerReport { relay, confirmed, ms, text }) = &report.power {
+        tracing::info!(machine = %report.machine, %relay, confirmed, ms, %text, "its power");
+    }
     let StopReport { machine, sent, confirmed, ms, text, .. } = report;
     match text {
         None => tracing::info!(%machine, %by, ?how, sent, confirmed, ms, "stopped"),

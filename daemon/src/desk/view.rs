@@ -5,7 +5,7 @@ use std::sync::Arc;
 use headstock_config::api::{AlarmView, Equipment, JobView};
 use headstock_config::job::{Job, JobState};
 use headstock_config::ledger::{Entry, State, job_number};
-use headstock_config::machine::{Controller, Live, Mode, Setting};
+use headstock_config::machine::{Controller, Live, Mode, Power, Setting};
 use tokio::sync::broadcast::Receiver;
 
 use super::alarms::views;
@@ -136,6 +136,7 @@ fn equipment(state: &State, machine: &machine::Handle) -> Equipment {
         offline_reason: book.offline_reason,
         controller: book.controller.map(without_settings),
         uncleared: book.uncleared,
+        power: declared.power.as_ref().map(Power::point),
         live,
     }
 }

@@ -148,9 +148,9 @@ pub(super) async fn beat(desk: &Desk, tell: impl Fn()) {
     }
 }
 
-/// Whether the ledger answers within this time and every machine's task has gone round lately.
-/// While the ledger does not, the machines are held: if it stays so the service manager ends this
-/// process, which can say nothing to them then.
+/// Whether the ledger answers within this time, and every machine's task and the guard of the rules
+/// have gone round lately. While ledger or guard do not, the machines are held: if it stays so the
+/// service manager ends this process, which can say nothing to them then.
 async fn alive(desk: &Desk, patience: Duration) -> bool {
     let ledger = timeout(patience, desk.ledger().alive()).await == Ok(true);
     if !ledger {
@@ -161,7 +161,12 @@ async fn alive(desk: &Desk, patience: Duration) -> bool {
     for machine in &late {
         tracing::error!(%machine, "the machine's task does not go round");
     }
-    ledger && late.is_empty()
+    let unguarded = desk.rules().late(patience);
+    if unguarded {
+        tracing::error!("the guard of the rules does not go round; holding");
+        desk.hold_all("rules that nobody watches").await;
+    }
+    ledger && late.is_empty() && !unguarded
 }
 
 #[cfg(test)]

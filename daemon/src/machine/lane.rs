@@ -1,4 +1,5 @@
-//! The lane that stops travel in: one slot, in which the strongest of the stops that wait stands.
+//! The lane that stops travel in: one slot, in which the strongest of the stops that wait stands, and
+//! on a board that cuts the power of other machines one for each of those tags.
 //!
 //! ```text
 //!  Entrance --put--> [ the strongest, and all who asked ] --next--> Exit
@@ -10,12 +11,14 @@
 //! stop is counted before anybody is told of it, so that what was asked for before it can be told
 //! from what was asked for after.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use headstock_config::command::Stop;
+use headstock_config::point::Value;
 use tokio::sync::{Notify, oneshot};
 
-use super::{Error, Sent};
+use super::{Cut, Error, Sent};
 
 /// Where stops go in. Cheap to clone.
 #[derive(Clone)]
@@ -34,8 +37,13 @@ struct Lane {
 #[derive(Default)]
 struct Inside {
     waits: Option<StopNow>,
-    /// Stops asked for so far.
+    /// Tags that are to cut a power, each once.
+    cuts: Vec<CutNow>,
+    /// Stops and cuts asked for so far.
     asked: u64,
+    /// How many there were at the latest stop, and at the latest cut by each tag.
+    stopped: u64,
+    cut: BTreeMap<usize, u64>,
     /// Those of them that the task had taken out when its latest job ended.
     at_end: u64,
     taken: u64,
@@ -49,6 +57,24 @@ pub(super) struct StopNow {
     pub(super) by: String,
     /// Those who wait to hear that it was sent: no more than there are seats at the doors.
     askers: Vec<oneshot::Sender<Sent>>,
+}
+
+/// A tag on its way to cutting a power.
+pub(super) struct CutNow {
+    /// Its place among the tags of the machine.
+    pub(super) tag: usize,
+    /// What it is to be.
+    pub(super) value: Value,
+    /// Who asked for it.
+    pub(super) by: String,
+    /// As of a stop.
+    askers: Vec<oneshot::Sender<Cut>>,
+}
+
+/// What comes out of the lane of a machine on a bus.
+pub(super) enum Urgent {
+    Stop(StopNow),
+    Cut(CutNow),
 }
 
 /// A lane of which nothing is known yet.
@@ -67,11 +93,11 @@ pub(super) fn lanes(count: usize) -> (Vec<Entrance>, Vec<Exit>) {
 
 /// The next stop in any of these lanes, which belong together, and in which. Safe to drop while
 /// it waits.
-pub(super) async fn next_of(exits: &mut [Exit]) -> (usize, StopNow) {
+pub(super) async fn next_of(exits: &mut [Exit]) -> (usize, Urgent) {
     loop {
         for (index, exit) in exits.iter_mut().enumerate() {
-            if let Some(stop) = exit.take() {
-                return (index, stop);
+            if let Some(urgent) = exit.take_urgent() {
+                return (index, urgent);
             }
         }
         match exits.first() {
@@ -93,6 +119,7 @@ impl Entrance {
         let (asker, told) = oneshot::channel();
         let mut inside = self.0.inside();
         inside.asked += 1;
+        inside.stopped = inside.asked;
         if inside.closed {
             return Err(Error::Gone);
         }
@@ -107,11 +134,39 @@ impl Entrance {
         Ok(told)
     }
 
+    /// Asks for one tag to cut a power; what comes of it will be told.
+    pub(super) fn cut(
+        &self,
+        tag: usize,
+        value: Value,
+        by: &str,
+    ) -> Result<oneshot::Receiver<Cut>, Error> {
+        let (asker, told) = oneshot::channel();
+        let mut inside = self.0.inside();
+        inside.asked += 1;
+        let asked = inside.asked;
+        inside.cut.insert(tag, asked);
+        if inside.closed {
+            return Err(Error::Gone);
+        }
+        match inside.cuts.iter_mut().find(|it| it.tag == tag) {
+            Some(cut) => cut.askers.push(asker),
+            None => {
+                let by = by.to_owned();
+                inside.cuts.push(CutNow { tag, value, by, askers: vec![asker] });
+            }
+        }
+        drop(inside);
+        self.0.came.notify_one();
+        Ok(told)
+    }
+
     /// Counts a stop that a machine at rest need not be sent: what was asked for before it does not
     /// come after it.
     pub(super) fn overtake(&self) {
         let mut inside = self.0.inside();
         inside.asked += 1;
+        inside.stopped = inside.asked;
         // A job that goes on after it and ends is followed by the next one.
         if inside.waits.is_none() {
             inside.taken = inside.asked;
@@ -147,9 +202,22 @@ impl Exit {
         Some(stop)
     }
 
+    /// A cut goes before a stop: it takes more away.
+    fn take_urgent(&mut self) -> Option<Urgent> {
+        let cut = self.0.inside().cuts.pop();
+        cut.map(Urgent::Cut).or_else(|| self.take().map(Urgent::Stop))
+    }
+
     /// How many stops have been asked for, taken out or not.
     pub(super) fn asked(&self) -> u64 {
         self.0.inside().asked
+    }
+
+    /// Whether a value for this tag, asked for when there had been so many stops, comes too late.
+    pub(super) fn overtook(&self, stops: u64, tag: Option<usize>) -> bool {
+        let inside = self.0.inside();
+        let cut = tag.and_then(|tag| inside.cut.get(&tag));
+        stops < inside.stopped || cut.is_some_and(|cut| stops < *cut)
     }
 
     /// The machine's job is over.
@@ -165,6 +233,7 @@ impl Drop for Exit {
         inside.closed = true;
         // Whoever waits hears that by its sender being dropped.
         inside.waits = None;
+        inside.cuts.clear();
     }
 }
 
@@ -174,6 +243,22 @@ impl StopNow {
         for asker in self.askers {
             // The asker may have gone; the stop stands either way.
             asker.send(sent.clone()).ok();
+        }
+    }
+}
+
+impl CutNow {
+    /// Takes in those who ask for the same once more; those who have gone are forgotten.
+    pub(super) fn join(&mut self, other: Self) {
+        self.askers.extend(other.askers);
+        self.askers.retain(|asker| !asker.is_closed());
+    }
+
+    /// Tells those who asked for it what came of it.
+    pub(super) fn tell(self, cut: &Cut) {
+        for asker in self.askers {
+            // The asker may have gone; the power is off either way.
+            asker.send(cut.clone()).ok();
         }
     }
 }
@@ -210,7 +295,7 @@ mod tests {
         let waits = entrances[2].put(Stop::Stop, "ada").unwrap();
         let other = entrances[1].put(Stop::Hold, "bob").unwrap();
         for (expected, how) in [(1, Stop::Hold), (2, Stop::Stop)] {
-            let (index, stop) = next_of(&mut exits).await;
+            let (index, Urgent::Stop(stop)) = next_of(&mut exits).await else { panic!() };
             assert_eq!((index, stop.how), (expected, how));
             stop.tell(&Err(Error::Gone));
         }
@@ -222,6 +307,27 @@ mod tests {
         };
         let ((index, _), ()) = tokio::join!(next_of(&mut exits), late);
         assert_eq!(index, 0);
+    }
+
+    #[tokio::test]
+    async fn a_cut_goes_before_a_stop_and_overtakes_what_was_asked_for_its_tag_alone() {
+        let (entrances, mut exits) = lanes(1);
+        let before = entrances[0].asked();
+        let off = Value::Flag(false);
+        let one = entrances[0].cut(3, off.clone(), "ada").unwrap();
+        let same = entrances[0].cut(3, off, "bob").unwrap();
+        assert!(exits[0].overtook(before, Some(3)) && !exits[0].overtook(before, Some(2)));
+        let stop = entrances[0].put(Stop::Hold, "ada").unwrap();
+        assert!(exits[0].overtook(before, Some(2)), "a stop overtakes everything");
+        let after = entrances[0].asked();
+        assert!(!exits[0].overtook(after, Some(3)));
+        let (0, Urgent::Cut(cut)) = next_of(&mut exits).await else { panic!() };
+        assert_eq!((cut.tag, cut.by.as_str()), (3, "ada"));
+        cut.tell(&Err(Error::Deaf));
+        assert_eq!((one.await.unwrap(), same.await.unwrap()), (Err(Error::Deaf), Err(Error::Deaf)));
+        assert!(matches!(next_of(&mut exits).await, (0, Urgent::Stop(_))));
+        drop((stop, exits));
+        assert!(entrances[0].cut(3, Value::Flag(false), "ada").is_err());
     }
 
     #[tokio::test]

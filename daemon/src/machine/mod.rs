@@ -18,6 +18,7 @@
 
 pub mod bus;
 mod lane;
+mod power;
 mod program;
 mod task;
 mod traces;
@@ -36,6 +37,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::lane::Entrance;
+use self::power::{Relay, Supply};
+pub use self::power::{Switching, Told};
 pub use self::program::{Program, Source};
 use crate::ledger;
 use crate::rules::{Asker, Interlocked, Permit, Rules, Wish};
@@ -61,10 +64,16 @@ pub struct Handle {
     seat: usize,
     /// The bus that it is on, if it is on one.
     bus: Option<Arc<bus::View>>,
+    /// What cuts its power, if anything can.
+    relay: Option<Arc<Relay>>,
+    supply: Supply,
 }
 
 /// When the byte of a stop was handed to the port, or why none was.
 pub type Sent = Result<Instant, Error>;
+
+/// When it was read back that a power is off, or why that is not known.
+pub type Cut = Result<Instant, Error>;
 
 /// Why a request did not reach the device.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -232,6 +241,7 @@ pub fn start(
     let (live, seen) = watch::channel(Live::default());
     let declared = Arc::new(declared);
     let round = Arc::new(Mutex::new(Instant::now()));
+    let (supply, dark) = Supply::of(1);
     let handle = Handle {
         declared: declared.clone(),
         stops,
@@ -241,6 +251,8 @@ pub fn start(
         rules: Rules::default(),
         seat: 0,
         bus: None,
+        relay: None,
+        supply,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name(format!("machine {}", declared.id)).spawn(
@@ -248,7 +260,7 @@ pub fn start(
             if let Err(error) = headstock_drivers::link::os::realtime(PRIORITY) {
                 tracing::info!(machine = %declared.id, %error, "no realtime priority; a busy box may delay this machine");
             }
-            let ends = task::Ends { stops: stop_lane, asks, live, round, closing };
+            let ends = task::Ends { stops: stop_lane, asks, live, dark, round, closing };
             let traces = traces::Traces::new(traces);
             let task = task::Task::new(declared, driver, ledger, ends, traces);
             runtime.block_on(task.live());
@@ -264,9 +276,13 @@ impl Handle {
         Self { rules, ..self }
     }
 
-    /// Stops the machine without waiting for anything; what comes of it will be told.
-    pub fn stop_now(&self, how: Stop, by: &str) -> Result<oneshot::Receiver<Sent>, Error> {
-        self.stops.put(how, by)
+    /// Stops the machine without waiting for anything; what comes of it will be told. An abort also
+    /// cuts its power, where something can.
+    pub fn stop_now(&self, how: Stop, by: &str) -> Told {
+        self.freeze(how, by);
+        let sent = self.stops.put(how, by);
+        let power = if how == Stop::Abort { self.cut(by) } else { None };
+        Told { sent, power }
     }
 
     /// What has been asked for does not reach the machine any more; nothing is sent. For a stop of a
@@ -277,7 +293,14 @@ impl Handle {
 
     /// Stops the machine. Answers when the stop byte has been handed to the port, or why none was.
     pub async fn stop(&self, how: Stop, by: &str) -> Result<Instant, Error> {
-        self.stops.put(how, by)?.await.map_err(|_| Error::Gone)?
+        self.stop_now(how, by).sent().await
+    }
+
+    /// What is held stays as it is: no follow rule switches it meanwhile.
+    fn freeze(&self, how: Stop, by: &str) {
+        if how == Stop::Hold {
+            self.rules.held(&self.declared.id, by);
+        }
     }
 
     /// How many stops have been asked for. Whoever wishes for something takes note of this before

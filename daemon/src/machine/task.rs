@@ -24,6 +24,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{Exit, StopNow};
+use super::power;
 use super::program::Place;
 use super::traces::Traces;
 use super::work::{Ended, Work};
@@ -37,6 +38,8 @@ const LIVE: Duration = Duration::from_millis(100);
 const CHECKPOINT: Duration = Duration::from_secs(1);
 /// Facts that may wait here for room in the ledger before the machine is held.
 const UNRECORDED: usize = 256;
+/// How often it goes round at least while its power is off.
+const ROUND: Duration = Duration::from_secs(1);
 /// How long a closing house waits for a moving machine to come to rest.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -45,6 +48,8 @@ pub(super) struct Ends {
     pub(super) stops: Exit,
     pub(super) asks: mpsc::Receiver<Ask>,
     pub(super) live: watch::Sender<Live>,
+    /// Whether its power is off.
+    pub(super) dark: watch::Receiver<Vec<bool>>,
     /// When it last went round.
     pub(super) round: Arc<Mutex<Instant>>,
     pub(super) closing: CancellationToken,
@@ -71,6 +76,8 @@ pub(super) struct Task {
 /// Why the machine and its device are apart again.
 enum Parted {
     Lost(LostError),
+    /// Its power has been cut.
+    Dark,
     Closing,
 }
 
@@ -102,15 +109,28 @@ impl Task {
         let mut retry = Retry::default();
         let mut known = None;
         while !self.ends.closing.is_cancelled() {
+            if self.dark() {
+                // Nobody is there to be talked to; when the power returns this is told at once.
+                self.part_dark();
+                self.apart(Instant::now() + ROUND).await;
+                continue;
+            }
             match Link::open(&self.declared, known.as_ref()) {
                 Ok(link) => {
                     retry.worked();
                     self.reported = None;
                     known = link.identity().cloned().or(known);
                     let link = self.traces.record(link, &self.declared);
-                    if let Parted::Lost(error) = self.together(&link).await {
-                        drop(link);
-                        self.report(&error);
+                    match self.together(&link).await {
+                        Parted::Lost(error) => {
+                            drop(link);
+                            self.report(&error);
+                        }
+                        Parted::Dark => {
+                            self.part_dark();
+                            continue;
+                        }
+                        Parted::Closing => (),
                     }
                 }
                 Err(error) => self.report(&error),
@@ -132,9 +152,24 @@ impl Task {
         let reason = explain::sentence(error);
         if self.reported.as_ref() != Some(&reason) {
             tracing::warn!(machine = %self.declared.id, "{}", explain::render(error));
-            self.part(&reason);
-            self.reported = Some(reason);
         }
+        self.parted(&reason);
+    }
+
+    /// Tells a reason once for as long as it stays so.
+    fn parted(&mut self, reason: &str) {
+        if self.reported.as_deref() != Some(reason) {
+            self.part(reason);
+            self.reported = Some(reason.to_owned());
+        }
+    }
+
+    fn part_dark(&mut self) {
+        self.parted(&power::dark(self.declared.power.as_ref()));
+    }
+
+    fn dark(&self) -> bool {
+        self.ends.dark.borrow().contains(&true)
     }
 
     /// Tells everybody that the device is out of reach.
@@ -162,6 +197,7 @@ impl Task {
                 Some(ask) = self.ends.asks.recv() => {
                     ask.answer.send(Err(Error::Refused(Refusal::NotOnline))).ok();
                 }
+                Ok(()) = self.ends.dark.changed() => return,
                 () = sleep_until(until.into()) => return,
             }
         }
@@ -198,6 +234,7 @@ impl Task {
                         return Parted::Lost(link.lost(error));
                     }
                 }
+                () = cut(&mut self.ends.dark) => return Parted::Dark,
                 () = self.ends.closing.cancelled(), if leave_at.is_none() => {
                     self.driver.farewell(Instant::now(), &mut self.out);
                     leave_at = Some(Instant::now() + FAREWELL);
@@ -415,6 +452,14 @@ impl Task {
 
     fn resting(&self) -> bool {
         self.out.urgent.is_empty() && !in_motion(self.driver.live().mode)
+    }
+}
+
+/// Comes when the power is off. Safe to drop while it waits.
+async fn cut(dark: &mut watch::Receiver<Vec<bool>>) {
+    if dark.wait_for(|dark| dark.contains(&true)).await.is_err() {
+        // Nobody is left who would know.
+        std::future::pending::<()>().await;
     }
 }
 

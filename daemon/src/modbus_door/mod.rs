@@ -230,26 +230,27 @@ impl Door {
 
 /// The number that the standard has for a no of the desk.
 fn exception(refused: &Refused) -> Exception {
-    match refused {
-        // Coming again would not help: the value itself is wrong.
-        Refused::Machine(machine::Error::Refused(Refusal::BadCommand(_))) => {
-            return Exception::Value;
-        }
-        Refused::Machine(
-            machine::Error::Refused(Refusal::NotOnline)
-            | machine::Error::Rejected(_)
-            | machine::Error::Unverified(_)
-            | machine::Error::NotSent(_),
-        ) => return Exception::Failure,
-        _ => (),
-    }
     match refused.kind() {
+        _ if unreached(refused) => Exception::Failure,
         Kind::Wrong | Kind::TooBig => Exception::Value,
         Kind::Forbidden => Exception::Function,
         Kind::Unknown => Exception::Address,
         Kind::NotNow => Exception::Busy,
         Kind::Unavailable => Exception::Failure,
     }
+}
+
+/// The device behind it did not do it.
+fn unreached(refused: &Refused) -> bool {
+    matches!(
+        refused,
+        Refused::Machine(
+            machine::Error::Refused(Refusal::NotOnline)
+                | machine::Error::Rejected(_)
+                | machine::Error::Unverified(_)
+                | machine::Error::NotSent(_),
+        )
+    )
 }
 
 /// The next request. Never more than a few frames are held.

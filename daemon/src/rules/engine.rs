@@ -228,17 +228,12 @@ impl Engine {
         }
     }
 
-    /// A person has set a tag: the optional follow rules of it stand back. Which.
-    pub(super) fn set_aside(&mut self, point: &str) -> Vec<usize> {
-        let mut aside = Vec::new();
-        let rules = self.declared.rules.follows.iter().zip(&mut self.follows);
-        for (number, (rule, following)) in rules.enumerate() {
-            if rule.optional && rule.point() == point {
-                following.set_aside();
-                aside.push(number);
-            }
-        }
-        aside
+    /// A person has set a tag, or its machine is held: the follow rules of it stand back. Which,
+    /// and whether that makes a difference.
+    pub(super) fn set_aside(&mut self, point: &str) -> Vec<(usize, bool)> {
+        let rules = self.declared.rules.follows.iter().zip(&mut self.follows).enumerate();
+        let of_tag = rules.filter(|(_, (rule, _))| rule.point() == point);
+        of_tag.map(|(number, (_, following))| (number, following.set_aside())).collect()
     }
 
     /// What a follow rule wished to put on did not come through: it has no more to do until its

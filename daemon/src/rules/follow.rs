@@ -9,7 +9,7 @@
 //!     +-----------------------> SPENT ---------+ gone      <---------------------------+
 //!                                 ^
 //!                                 +--- a person has set the tag of an optional rule, or the machine
-//!                                      was stopped or kept from it before ON had reached it
+//!                                      was held, or stopped or kept from it before ON had reached it
 //! ```
 //!
 //! Pure. Invariant: it writes only after a change of its condition that it has seen; what it finds
@@ -96,12 +96,15 @@ impl Following {
         }
     }
 
-    /// A person has set the tag: the rule stands back until its condition comes to hold anew.
-    pub(super) fn set_aside(&mut self) {
+    /// A person has set the tag, or its machine is held: the rule stands back until its condition
+    /// comes to hold anew. Whether it would have done anything before.
+    pub(super) fn set_aside(&mut self) -> bool {
+        let at_work = matches!(self.phase, Phase::On(_)) || self.turning.is_some();
         if self.phase != Phase::Unseen {
             // Where the condition does not hold, the next look makes this `Off`.
             (self.phase, self.turning) = (Phase::Spent, None);
         }
+        at_work
     }
 
     /// Its tag was not put on.

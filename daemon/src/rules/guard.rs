@@ -69,6 +69,8 @@ pub(super) fn start(
     wishes: Wishes,
     closing: CancellationToken,
 ) -> std::io::Result<JoinHandle<()>> {
+    // One that never comes to its first round is missed too.
+    rules.go_round();
     std::thread::Builder::new().name("rules".into()).spawn(move || {
         if let Err(error) = headstock_drivers::link::os::realtime(PRIORITY) {
             tracing::info!(%error, "no realtime priority; a busy box may delay interlocks");
@@ -85,9 +87,14 @@ impl Guard {
     fn watch(mut self, closing: &CancellationToken) {
         let mut follower = self.rules.points().follow(self.names.keys().copied());
         while !closing.is_cancelled() {
+            self.rules.go_round();
             let now = Instant::now();
             let patience = self.engine.deadline(now).saturating_duration_since(now);
             let changes = follower.recv_timeout(patience);
+            // What has woken it may be a bus that is being left.
+            if closing.is_cancelled() {
+                return;
+            }
             self.stand_back();
             let idle = changes.is_empty();
             self.look_at(changes);
@@ -161,8 +168,7 @@ impl Guard {
         match deed {
             Deed::Opened { because } => {
                 // Remembered before the first stop is sent: see `shared.rs`.
-                let movers = self.rules.declared().movers.iter().cloned();
-                self.rules.memory().uncleared.extend(movers);
+                self.rules.opened(&because);
                 self.rules.note(Note::Opened { because });
             }
             Deed::Closed => self.rules.note(Note::Closed),
@@ -207,10 +213,8 @@ impl Guard {
                 return false;
             }
         }
-        // A machine whose task has ended cannot be stopped by us and does not move on our account.
-        if let Ok(told) = machine.stop_now(how, by) {
-            self.rules.note(Note::Stopped { seen: self.seen, machine: id.to_owned(), told });
-        }
+        let told = machine.stop_now(how, by);
+        self.rules.note(Note::Stopped { seen: self.seen, machine: id.to_owned(), told });
         true
     }
 
@@ -244,9 +248,12 @@ impl Guard {
 
     fn stand_back(&mut self) {
         for (point, by) in self.rules.take_set() {
-            for rule in self.engine.set_aside(&point) {
+            for (rule, at_work) in self.engine.set_aside(&point) {
                 // What it still wished for is not wished for any more.
                 self.wishes.follows[rule].send_replace(None);
+                if !at_work {
+                    continue;
+                }
                 let rule = self.rules.declared().rules.follows[rule].name.clone();
                 self.rules.note(Note::StoodBack { rule, by: by.clone() });
             }

@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::Closing;
 use super::guard::{Wished, Wishes};
 use super::judge::Asker;
 use super::shared::{Note, Rules};
@@ -50,10 +51,10 @@ pub(super) fn spawn(
     tasks: &mut JoinSet<&'static str>,
     rules: &Rules,
     desk: &Desk,
-    [closing, guard_over]: [&CancellationToken; 2],
+    closing: &Closing<'_>,
 ) -> Wishes {
-    let mut book = Book::new(rules.clone(), desk.clone());
-    let until = guard_over.clone();
+    let mut book = Book::new(rules.clone(), desk.clone(), closing.doors.clone());
+    let until = closing.guard_over.clone();
     tasks.spawn(async move {
         until.run_until_cancelled(book.keep()).await;
         book.finish().await;
@@ -64,7 +65,7 @@ pub(super) fn spawn(
     for (number, rule) in declared.follows.iter().enumerate() {
         let (wish, wished) = watch::channel(None);
         wishes.follows.push(wish);
-        let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.clone());
+        let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.guard.clone());
         tasks.spawn(async move {
             until.run_until_cancelled(follow(desk, (number, name), wished)).await;
             "a follow rule"
@@ -73,7 +74,7 @@ pub(super) fn spawn(
     for rule in &declared.interlocks {
         let (wish, wished) = watch::channel(None);
         wishes.interlocks.push(wish);
-        let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.clone());
+        let (desk, name, until) = (desk.clone(), rule.name.clone(), closing.guard.clone());
         tasks.spawn(async move {
             until.run_until_cancelled(interlock(desk, name, wished)).await;
             "an interlock"
@@ -168,6 +169,8 @@ async fn interlock(desk: Desk, rule: String, mut wished: watch::Receiver<Option<
 struct Book {
     rules: Rules,
     desk: Desk,
+    /// From then on nobody is served, at a button as little as at a door.
+    doors: CancellationToken,
     unwritten: VecDeque<Fact>,
     trips: BTreeMap<String, Trip>,
 }
@@ -176,13 +179,15 @@ struct Book {
 struct Trip {
     written: Instant,
     untold: u64,
+    /// What has not been told of is over.
+    released: bool,
     because: Because,
     did: String,
 }
 
 impl Book {
-    fn new(rules: Rules, desk: Desk) -> Self {
-        Self { rules, desk, unwritten: VecDeque::new(), trips: BTreeMap::new() }
+    fn new(rules: Rules, desk: Desk, doors: CancellationToken) -> Self {
+        Self { rules, desk, doors, unwritten: VecDeque::new(), trips: BTreeMap::new() }
     }
 
     /// Writes down what the guard has left behind: latches must survive the house.
@@ -224,11 +229,15 @@ impl Book {
     fn take(&mut self, note: Note) {
         match note {
             Note::Tripped { rule, because, did } => self.tripped(rule, because, did),
+            Note::Latched { rule, because } => {
+                let did = "it stays latched".to_owned();
+                self.push_trip(rule, (because, did), (0, true));
+            }
             Note::Released { rule } => {
-                let told = |it: &Trip| it.untold == 0 && it.written.elapsed() < AGAIN;
-                // One that flutters is told with the next trip.
-                if !self.trips.get(&rule).is_some_and(told) {
-                    self.push(Fact::Rule { rule, happened: RuleEvent::Released });
+                // A trip that is only counted so far is told of first.
+                match self.trips.get_mut(&rule).filter(|it| 0 < it.untold) {
+                    Some(trip) => trip.released = true,
+                    None => self.push(Fact::Rule { rule, happened: RuleEvent::Released }),
                 }
             }
             Note::Opened { because } => {
@@ -238,19 +247,28 @@ impl Book {
                 self.push(Fact::StopChain { happened });
             }
             Note::Closed => self.push(Fact::StopChain { happened: ChainEvent::Closed }),
+            Note::Uncleared { machine, because } => {
+                let happened = ChainEvent::Opened { because, machines: vec![machine] };
+                self.push(Fact::StopChain { happened });
+            }
             Note::StoodBack { rule, by } => {
                 self.push(Fact::Rule { rule, happened: RuleEvent::SetAside { by } });
             }
-            Note::Stopped { seen, machine, told } => {
+            Note::Stopped { seen, machine, mut told } => {
                 let rules = self.rules.clone();
+                if let Some(switching) = told.power.take() {
+                    tokio::spawn(power_cut(machine.clone(), switching));
+                }
                 tokio::spawn(async move {
-                    match told.await {
-                        Ok(Ok(sent)) => rules.times().note(sent.saturating_duration_since(seen)),
+                    match told.sent().await {
+                        Ok(sent) => rules.times().note(sent.saturating_duration_since(seen)),
                         // One that is out of reach is stopped when it moves again within sight.
-                        Ok(Err(error)) => tracing::warn!(%machine, %error, "it was not stopped"),
-                        Err(_) => tracing::warn!(%machine, "it is being shut down"),
+                        Err(error) => tracing::warn!(%machine, %error, "it was not stopped"),
                     }
                 });
+            }
+            Note::Pressed { point, .. } if self.doors.is_cancelled() => {
+                tracing::info!(%point, "a button was pressed while the house closes");
             }
             Note::Pressed { point, role } => {
                 let desk = self.desk.clone();
@@ -263,30 +281,40 @@ impl Book {
         tracing::warn!(%rule, %because, %did, "tripped");
         if let Some(trip) = self.trips.get_mut(&rule).filter(|it| it.written.elapsed() < AGAIN) {
             trip.untold += 1;
-            (trip.because, trip.did) = (because, did);
+            (trip.because, trip.did, trip.released) = (because, did, false);
             return;
         }
         let untold = self.trips.get(&rule).map_or(0, |it| it.untold);
-        self.write_trip(rule, because, did, untold + 1);
+        self.write_trip(rule, because, did, (untold + 1, false));
     }
 
-    fn write_trip(&mut self, rule: String, because: Because, did: String, times: u64) {
-        let trip =
-            Trip { written: Instant::now(), untold: 0, because: because.clone(), did: did.clone() };
-        self.trips.insert(rule.clone(), trip);
-        self.push(Fact::Rule { rule, happened: RuleEvent::Tripped { because, did, times } });
+    fn write_trip(&mut self, rule: String, because: Because, did: String, how: (u64, bool)) {
+        let written = Instant::now();
+        let (told, of) = ((because.clone(), did.clone()), rule.clone());
+        self.trips.insert(rule, Trip { written, untold: 0, released: false, because, did });
+        self.push_trip(of, told, how);
     }
 
-    /// Trips that were only counted so far, for at least so long.
+    fn push_trip(&mut self, rule: String, told: (Because, String), how: (u64, bool)) {
+        let latch = self.rules.declared().latches(&rule);
+        let ((because, did), (times, counted)) = (told, how);
+        let happened = RuleEvent::Tripped { because, did, times, latch, counted };
+        self.push(Fact::Rule { rule, happened });
+    }
+
+    /// Trips that were only counted so far, for at least so long, and that they are over.
     fn late_trips(&mut self, since: Duration) {
         let late = |it: &Trip| 0 < it.untold && since <= it.written.elapsed();
         let rules: Vec<String> =
             self.trips.iter().filter(|(_, it)| late(it)).map(|(rule, _)| rule.clone()).collect();
         for rule in rules {
-            let Some(Trip { untold, because, did, .. }) = self.trips.remove(&rule) else {
+            let Some(Trip { untold, released, because, did, .. }) = self.trips.remove(&rule) else {
                 continue;
             };
-            self.write_trip(rule, because, did, untold);
+            self.write_trip(rule.clone(), because, did, (untold, true));
+            if released {
+                self.push(Fact::Rule { rule, happened: RuleEvent::Released });
+            }
         }
     }
 
@@ -305,6 +333,15 @@ impl Book {
                 return;
             }
         }
+    }
+}
+
+/// What an interlock's abort does to a machine's power. The board's own task writes down what is not
+/// confirmed.
+async fn power_cut(machine: String, switching: machine::Switching) {
+    match switching.cut().await {
+        Ok(_) => tracing::warn!(%machine, "its power is off"),
+        Err(error) => tracing::error!(%machine, %error, "that its power is off is not confirmed"),
     }
 }
 

@@ -4,8 +4,8 @@
 //! Pure: what points say comes in as an argument, and so does what is remembered ([`Memory`]):
 //! latched interlocks, and machines that nobody has cleared.
 //!
-//! Invariants: a stop is never refused, nor is a write that puts a tag into its safe state;
-//! whoever is refused is told the rule, the point and what the point says.
+//! Invariants: a stop is never refused, nor is a write that calms a tag down (its safe state, what
+//! a stop writes to it, off); no permissive keeps a follow rule from switching off; whoever is refused is told the rule, the point and what the point says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -138,6 +138,10 @@ pub struct Memory {
     pub latched: BTreeMap<String, Because>,
     /// Machines that nobody has cleared since the chain was open.
     pub uncleared: BTreeSet<String>,
+    /// How often the chain has opened since the house did.
+    pub openings: u64,
+    /// Why it opened the last time.
+    pub opened: Because,
 }
 
 /// Who asks, as far as rules make a difference.
@@ -239,6 +243,11 @@ pub fn judge(
         return Err(Interlocked::NotCleared(machine.to_owned()));
     }
     stopped(declared, memory, machine, read)?;
+    if let Some((point, value)) = &written
+        && switches_off(declared, asker, point, value)
+    {
+        return Ok(());
+    }
     let tag = written.as_ref().map(|(point, _)| point.as_str());
     permitted(declared, machine, whats, tag, read)
 }
@@ -302,6 +311,13 @@ fn driven(declared: &Declared, asker: &Asker, point: &str) -> Result<(), Interlo
         }
         _ => Ok(()),
     }
+}
+
+/// What was permitted once must not stay on because it is not permitted any more.
+fn switches_off(declared: &Declared, asker: &Asker, point: &str, value: &Value) -> bool {
+    let Asker::Follow(name) = asker else { return false };
+    let mut rules = declared.rules.follows.iter();
+    rules.any(|it| it.name == *name && it.point() == point && same(&it.off, value) == Some(true))
 }
 
 fn permitted(

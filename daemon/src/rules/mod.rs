@@ -44,7 +44,7 @@ pub struct Closing<'c> {
     /// The stack light, with everything that serves people.
     pub doors: &'c CancellationToken,
     /// The guard, and what it writes: while machines come to rest, it watches.
-    pub machines: &'c CancellationToken,
+    pub guard: &'c CancellationToken,
     /// The hand, when the guard has ended: what it did is written down to the last.
     pub guard_over: &'c CancellationToken,
 }
@@ -57,7 +57,7 @@ pub fn start(
     [tasks, hands]: [&mut JoinSet<&'static str>; 2],
     closing: Closing<'_>,
 ) -> std::io::Result<JoinHandle<()>> {
-    let wishes = hand::spawn(hands, rules, desk, [closing.machines, closing.guard_over]);
+    let wishes = hand::spawn(hands, rules, desk, &closing);
     if !rules.declared().signals.is_empty() {
         let (rules, desk, until) = (rules.clone(), desk.clone(), closing.doors.clone());
         tasks.spawn(async move {
@@ -65,5 +65,5 @@ pub fn start(
             "the stack light"
         });
     }
-    guard::start(rules.clone(), machines, wishes, closing.machines.clone())
+    guard::start(rules.clone(), machines, wishes, closing.guard.clone())
 }

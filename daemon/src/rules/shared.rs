@@ -7,12 +7,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use headstock_config::command::Command;
 use headstock_config::ledger::State;
 use headstock_config::rule::{Because, Does, Reading};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use super::declared::Declared;
 use super::engine::open;
@@ -41,6 +41,8 @@ struct Inner {
     memory: Mutex<Memory>,
     status: Mutex<Status>,
     notes: Mutex<Notes>,
+    /// When the guard last went round; `None`: there is none.
+    round: Mutex<Option<Instant>>,
     /// Somebody has left a note.
     noted: Notify,
     /// From the moment at which a device said what tripped an interlock until the byte of the stop
@@ -58,10 +60,18 @@ pub(super) struct Status {
     pub(super) tripped: Vec<Option<Because>>,
     /// The hardware stop chain counts as open.
     pub(super) chain_open: bool,
-    /// Tags that people have set, and who: what follows them may have to stand back.
+    /// Tags that people have set or whose machine was held, and who: what follows stands back.
     set: Vec<(String, String)>,
     /// Follow rules, by number, whose tag was not put on, and when that was wished.
     given_up: BTreeMap<usize, Instant>,
+}
+
+impl Status {
+    fn stand_back(&mut self, point: String, by: &str) {
+        // One for each tag is enough.
+        self.set.retain(|(known, _)| *known != point);
+        self.set.push((point, by.to_owned()));
+    }
 }
 
 #[derive(Default)]
@@ -81,11 +91,21 @@ pub(super) enum Note {
     Released {
         rule: String,
     },
+    /// It is latched, whatever the book may say.
+    Latched {
+        rule: String,
+        because: Because,
+    },
     Opened {
         because: Because,
     },
     Closed,
-    /// An optional follow rule stands back.
+    /// A machine is not clear, whatever the book may say.
+    Uncleared {
+        machine: String,
+        because: Because,
+    },
+    /// A follow rule stands back.
     StoodBack {
         rule: String,
         by: String,
@@ -94,7 +114,7 @@ pub(super) enum Note {
     Stopped {
         seen: Instant,
         machine: String,
-        told: oneshot::Receiver<machine::Sent>,
+        told: machine::Told,
     },
     Pressed {
         point: String,
@@ -186,6 +206,11 @@ impl Rules {
         number.and_then(|it| self.status().trips.get(it).copied()).unwrap_or_default()
     }
 
+    /// Whether an interlock waits for a person to reset it.
+    pub fn latched(&self, rule: &str) -> bool {
+        locked(&self.inner.memory).latched.contains_key(rule)
+    }
+
     /// A person has reset an interlock that latches, and knew of so many trips. `false`: it has
     /// tripped again since, and stays as it is.
     pub fn reset(&self, rule: &str, trips: u64) -> bool {
@@ -197,9 +222,40 @@ impl Rules {
         same
     }
 
-    /// A person has looked at a machine after the chain was open.
-    pub fn cleared(&self, machine: &str) {
-        locked(&self.inner.memory).uncleared.remove(machine);
+    /// Has a trip that latches written down once more.
+    pub fn tell_again(&self, rule: &str) {
+        let because = locked(&self.inner.memory).latched.get(rule).cloned();
+        if let Some(because) = because {
+            self.note(Note::Latched { rule: rule.to_owned(), because });
+        }
+    }
+
+    /// The chain is open: machines that move wait for a person from now on.
+    pub(super) fn opened(&self, because: &Because) {
+        let mut memory = locked(&self.inner.memory);
+        memory.uncleared.extend(self.inner.declared.movers.iter().cloned());
+        memory.openings += 1;
+        memory.opened = because.clone();
+    }
+
+    /// How often the chain has opened since the house did.
+    pub fn openings(&self) -> u64 {
+        locked(&self.inner.memory).openings
+    }
+
+    /// A person has looked at a machine after the chain was open, and knew of so many openings.
+    /// `false`: it has been open again since, and the machine waits as it did.
+    pub fn cleared(&self, machine: &str, openings: u64) -> bool {
+        let mut memory = locked(&self.inner.memory);
+        if memory.openings == openings {
+            memory.uncleared.remove(machine);
+            return true;
+        }
+        // In the book the clearing may come after that opening.
+        let because = memory.opened.clone();
+        drop(memory);
+        self.note(Note::Uncleared { machine: machine.to_owned(), because });
+        false
     }
 
     /// Machines that nobody has cleared since the chain was open.
@@ -213,14 +269,20 @@ impl Rules {
         let point = format!("{machine}.{tag}");
         let optional = |it: &headstock_config::rule::Follow| it.optional && it.point() == point;
         if self.inner.declared.rules.follows.iter().any(optional) {
-            let mut status = locked(&self.inner.status);
-            // One for each tag is enough.
-            status.set.retain(|(known, _)| *known != point);
-            status.set.push((point, by.to_owned()));
+            locked(&self.inner.status).stand_back(point, by);
         }
     }
 
-    /// Tags that people have set since this was last asked.
+    /// A machine is held: whatever follows something there has to stand back.
+    pub fn held(&self, machine: &str, by: &str) {
+        let mut status = locked(&self.inner.status);
+        let follows = self.inner.declared.rules.follows.iter();
+        for rule in follows.filter(|it| it.machine == machine) {
+            status.stand_back(rule.point(), by);
+        }
+    }
+
+    /// Tags of which what follows has to stand back, and on whose account, since this was last asked.
     pub(super) fn take_set(&self) -> Vec<(String, String)> {
         std::mem::take(&mut locked(&self.inner.status).set)
     }
@@ -237,6 +299,16 @@ impl Rules {
 
     pub(super) fn status(&self) -> MutexGuard<'_, Status> {
         locked(&self.inner.status)
+    }
+
+    /// The guard has gone round.
+    pub(super) fn go_round(&self) {
+        *locked(&self.inner.round) = Some(Instant::now());
+    }
+
+    /// Whether there is a guard that has not gone round for this long.
+    pub fn late(&self, allowed: Duration) -> bool {
+        locked(&self.inner.round).is_some_and(|at| allowed < at.elapsed())
     }
 
     /// Leaves a note for the hand. Never waits.
@@ -276,9 +348,15 @@ impl Rules {
 
 /// Latches and machines that wait to be cleared, as the book has them.
 fn remembered(declared: &Declared, book: &State) -> Memory {
-    let stands = |name: &str| book.alarms.get(name).is_some_and(|it| it.latched);
+    // In the book of an older version only the alarm says so.
+    let stands = |name: &str| {
+        book.latched.contains_key(name) || book.alarms.get(name).is_some_and(|it| it.latched)
+    };
     let latching = declared.rules.interlocks.iter().filter(|it| it.latch && stands(&it.name));
     let because = |it: &headstock_config::rule::Interlock| {
+        if let Some(because) = book.latched.get(&it.name) {
+            return because.clone();
+        }
         let test =
             it.when.tests().first().map(|test| (test.point.clone(), test.compare.to_string()));
         let (point, against) = test.unwrap_or_default();
@@ -289,5 +367,22 @@ fn remembered(declared: &Declared, book: &State) -> Memory {
     Memory {
         latched: latching.map(|it| (it.name.clone(), because(it))).collect(),
         uncleared: waits.map(|(id, _)| id.clone()).collect(),
+        ..Memory::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guard_that_does_not_go_round_is_late() {
+        let rules = Rules::default();
+        assert!(!rules.late(Duration::ZERO), "there is none");
+        rules.go_round();
+        assert!(!rules.late(Duration::from_secs(60)));
+        let past = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+        *locked(&rules.inner.round) = Some(past);
+        assert!(rules.late(Duration::from_secs(8)));
     }
 }

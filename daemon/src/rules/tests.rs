@@ -330,8 +330,8 @@ fn a_person_may_set_the_tag_of_an_optional_rule_until_its_condition_comes_anew()
         &mut shop,
         &[(0.0, &[("mill.spindle", "8000")], &[]), (1.0, &[], &["dust: relays.dust = on"])],
     );
-    assert_eq!(shop.engine.set_aside("relays.dust"), [0]);
-    assert_eq!(shop.engine.set_aside("relays.horn"), [0; 0]);
+    assert_eq!(shop.engine.set_aside("relays.dust"), [(0, true)]);
+    assert_eq!(shop.engine.set_aside("relays.horn"), [(1, false)], "it was at rest");
     play(
         &mut shop,
         &[

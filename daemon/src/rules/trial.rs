@@ -132,7 +132,7 @@ async fn a_door_that_opens_holds_the_mill_and_everything_says_which_rule_it_was(
     bench.mill_is(|live| live.mode == Mode::Held).await;
     let tripped =
         bench.entry(|fact| matches!(fact, Fact::Rule { rule, .. } if rule == "door-open"));
-    let Fact::Rule { happened: RuleEvent::Tripped { because, did, times }, .. } =
+    let Fact::Rule { happened: RuleEvent::Tripped { because, did, times, .. }, .. } =
         tripped.await.fact
     else {
         panic!("it is a trip");
@@ -189,6 +189,50 @@ async fn a_door_that_was_open_for_a_moment_only_was_open() {
     bench.says("pins.door", ON);
     bench.mill_is(|live| live.mode == Mode::Held).await;
     bench.alarm_is("door-open", AlarmState::LatchedUnacknowledged).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_trip_in_the_book_is_followed_by_its_release_and_raises_no_alarm_afterwards() {
+    let bench = Workbench::declared(1.0, &SHOP.replace("latch = true", ""), |it| it).await;
+    let alarm = || bench.desk.one_alarm("door-open").unwrap();
+    let of_door = |entries: &[Entry]| -> Vec<&'static str> {
+        let words = entries.iter().filter_map(|it| match &it.fact {
+            Fact::Rule { happened: RuleEvent::Tripped { counted: false, .. }, .. } => Some("trip"),
+            Fact::Rule { happened: RuleEvent::Tripped { .. }, .. } => Some("counted"),
+            Fact::Rule { happened: RuleEvent::Released, .. } => Some("release"),
+            _ => None,
+        });
+        words.collect()
+    };
+    for point in ["chain", "door", "exhaust"] {
+        bench.says(&format!("pins.{point}"), ON);
+    }
+    // Twice, in less time than two trips are written down in.
+    for _ in 0..2 {
+        bench.says("pins.door", OFF);
+        bench.says("pins.door", ON);
+    }
+    let counted = |fact: &Fact| {
+        matches!(fact, Fact::Rule { happened: RuleEvent::Tripped { counted: true, .. }, .. })
+    };
+    bench.alarm_is("door-open", AlarmState::ReturnedUnacknowledged).await;
+    bench.desk.acknowledge(&bench.ada, "door-open").await.unwrap();
+    let late = bench.entry(counted).await.number;
+    let released = |fact: &Fact| matches!(fact, Fact::Rule { happened: RuleEvent::Released, .. });
+    let (_, mut entries) = bench.desk.ledger().follow(|_| ());
+    let over = async {
+        loop {
+            let last = bench.desk.ledger().read(late, 10_000).await.unwrap();
+            if last.iter().any(|it| released(&it.fact)) {
+                return;
+            }
+            entries.recv().await.unwrap();
+        }
+    };
+    tokio::time::timeout(MOMENT, over).await.expect("the release is written down");
+    let book = bench.desk.ledger().read(1, 10_000).await.unwrap();
+    assert_eq!(of_door(&book), ["trip", "release", "counted", "release"]);
+    assert_eq!((alarm().state, alarm().count), (AlarmState::Normal, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -271,6 +315,23 @@ async fn nothing_moves_after_the_chain_was_open_until_somebody_says_that_it_is_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_clears_a_machine_does_not_clear_it_of_an_opening_that_came_meanwhile() {
+    let bench = shop().await;
+    let rules = bench.desk.rules();
+    let known = rules.openings();
+    bench.says("pins.chain", OFF);
+    bench.alarm_is("house.stop-chain", AlarmState::Unacknowledged).await;
+    bench.says("pins.chain", ON);
+    bench.alarm_is("house.stop-chain", AlarmState::ReturnedUnacknowledged).await;
+    assert!(!rules.cleared("mill", known));
+    assert!(rules.uncleared().contains(&"mill".to_owned()));
+    // However the entries came into the book: a house that opened now would know.
+    let told = |fact: &Fact| matches!(fact, Fact::StopChain { happened: ChainEvent::Opened { machines, .. } } if *machines == ["mill"]);
+    bench.entry(told).await;
+    assert!(rules.cleared("mill", rules.openings()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_is_not_permitted_is_neither_queued_nor_started() {
     let bench = shop().await;
     bench.says("pins.exhaust", OFF);
@@ -308,6 +369,17 @@ async fn a_follow_rule_asks_at_the_desk_by_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_holds_a_board_keeps_follow_rules_from_switching_it() {
+    let bench = shop().await;
+    bench.says("pins.exhaust", OFF);
+    bench.says("pins.exhaust", ON);
+    bench.entry(|fact| matches!(fact, Fact::Asked { by, .. } if by.name == "rule dust")).await;
+    bench.desk.rules().held("pins", "ada");
+    let aside = |fact: &Fact| matches!(fact, Fact::Rule { happened: RuleEvent::SetAside { by }, .. } if by == "ada");
+    bench.entry(aside).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_alarm_is_shelved_with_a_reason_and_a_critical_one_never() {
     let bench = shop().await;
     let ask = |minutes, reason: &str| {
@@ -337,6 +409,25 @@ async fn an_alarm_is_shelved_with_a_reason_and_a_critical_one_never() {
     let back = desk.unshelve(&bench.ada, "lathe.offline").await.unwrap();
     assert_ne!(back.state, AlarmState::Shelved);
     assert_eq!(code(desk.unshelve(&bench.ada, "lathe.offline").await), Some("desk.alarm_state"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_done_to_an_alarm_that_would_change_nothing() {
+    let bench = shop().await;
+    let desk = &bench.desk;
+    let code = |it: Result<_, crate::desk::Refused>| it.err().map(|it| it.code());
+    let service = |in_service| {
+        let reason = "its sensor".to_owned();
+        headstock_config::api::AlarmService { in_service, reason }
+    };
+    let nothing = Some("desk.alarm_state");
+    for alarm in ["door-open", "mill.offline"] {
+        assert_eq!(code(desk.acknowledge(&bench.ada, alarm).await), nothing);
+        assert_eq!(code(desk.reset_alarm(&bench.ada, alarm).await), nothing);
+        assert_eq!(code(desk.alarm_service(&bench.ada, alarm, service(true)).await), nothing);
+    }
+    desk.alarm_service(&bench.ada, "mill.offline", service(false)).await.unwrap();
+    desk.alarm_service(&bench.ada, "mill.offline", service(true)).await.unwrap();
 }
 
 /// What is asked of a driver that must be permitted at that moment.

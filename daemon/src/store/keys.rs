@@ -1,6 +1,6 @@
 //! The names under which things lie in the view.
 //!
-//! `machine/<id>`, `file/<id>`, `token/<name>`, `alarm/<id>`; `job/<number>` while it is unfinished and
+//! `machine/<id>`, `file/<id>`, `token/<name>`, `alarm/<id>`, `latch/<rule>`; `job/<number>` while it is unfinished and
 //! `done/<number>` from then on, numbers with leading zeros so that they sort; `meta/house`.
 
 use headstock_config::ledger::{Changed, State};
@@ -13,6 +13,7 @@ pub(super) const MACHINE: &str = "machine/";
 pub(super) const FILE: &str = "file/";
 pub(super) const TOKEN: &str = "token/";
 pub(super) const ALARM: &str = "alarm/";
+pub(super) const LATCH: &str = "latch/";
 
 /// A key and what belongs there; `None`: nothing.
 pub(super) type Put = (String, Option<Vec<u8>>);
@@ -28,6 +29,7 @@ pub(super) fn puts(state: &State, change: &Changed) -> serde_json::Result<Vec<Pu
         Changed::Machine(id) => vec![put(MACHINE, id, state.machines.get(id))?],
         Changed::File(id) => vec![put(FILE, id, state.files.get(id))?],
         Changed::Alarm(id) => vec![put(ALARM, id, state.alarms.get(id))?],
+        Changed::Latch(rule) => vec![put(LATCH, rule, state.latched.get(rule))?],
         Changed::Token(name) => vec![put(TOKEN, name, state.tokens.get(name))?],
         Changed::Job(number) => {
             let Some(job) = state.jobs.get(number) else { return Ok(Vec::new()) };

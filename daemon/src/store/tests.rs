@@ -8,7 +8,7 @@ use headstock_config::job::{Checkpoint, Decision, Interruption, Job, JobEvent, J
 use headstock_config::ledger::{Changed, Entry, Fact, State, Token};
 use headstock_config::machine::Mode;
 use headstock_config::people::Role;
-use headstock_config::rule::{Because, ChainEvent};
+use headstock_config::rule::{Because, ChainEvent, RuleEvent};
 
 use super::fold::self_test;
 use super::*;
@@ -103,12 +103,20 @@ fn alarms() -> Vec<Fact> {
     let (by, reason) = ("anna".to_owned(), "new cable".to_owned());
     let shelved = AlarmEvent::Shelved { by, reason, until_ms: 9 };
     let because = Because::default();
+    let tripped = |rule: &str| {
+        let (because, did) = (Because::default(), "hold mill1".to_owned());
+        let happened = RuleEvent::Tripped { because, did, times: 1, latch: true, counted: false };
+        Fact::Rule { rule: rule.to_owned(), happened }
+    };
     let machines = vec!["mill1".to_owned()];
     vec![
         of("mill1.offline", raised()),
         of("mill1.offline", shelved),
         of("gone", raised()),
         of("gone", AlarmEvent::Forgotten),
+        tripped("door"),
+        tripped("lid"),
+        of("lid", AlarmEvent::Reset { by: "anna".to_owned() }),
         Fact::StopChain { happened: ChainEvent::Opened { because, machines } },
     ]
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sled::{Batch, Db};
 
-use crate::store::keys::{self, ALARM, DONE, FILE, HOUSE, JOB, MACHINE, TOKEN};
+use crate::store::keys::{self, ALARM, DONE, FILE, HOUSE, JOB, LATCH, MACHINE, TOKEN};
 use crate::store::{FINISHED_JOBS, History};
 
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
@@ -163,6 +163,8 @@ fn place(state: &mut State, key: &str, value: &[u8]) -> Result<(), ViewError> {
         state.tokens.insert(name.to_owned(), parse(key, value)?);
     } else if let Some(id) = key.strip_prefix(ALARM) {
         state.alarms.insert(id.to_owned(), parse(key, value)?);
+    } else if let Some(rule) = key.strip_prefix(LATCH) {
+        state.latched.insert(rule.to_owned(), parse(key, value)?);
     } else {
         let number = key.strip_prefix(JOB).or_else(|| key.strip_prefix(DONE));
         let number = number.and_then(|it| it.parse().ok());

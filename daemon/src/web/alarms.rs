@@ -9,6 +9,7 @@ use super::ask::{Asked, shown};
 use super::error::Failure;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Wanted {
     #[serde(default)]
     all: bool,

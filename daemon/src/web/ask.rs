@@ -71,7 +71,7 @@ impl Asked {
         self.names.first().expect("the route's path has a name in it")
     }
 
-    /// The query's parameters. Unknown ones are passed over.
+    /// The query's parameters. One that is not known is refused: it may be one that is misspelt.
     pub(super) fn query<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_urlencoded::from_str(&self.query).map_err(|error| Failure::Query(error.to_string()))
     }

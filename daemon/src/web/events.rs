@@ -13,6 +13,7 @@ use crate::desk::Refused;
 const MOST: usize = 1000;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Wanted {
     #[serde(default)]
     after: u64,

@@ -62,6 +62,7 @@ const POINTS: usize = 500;
 const PREFIXES: usize = 32;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Wanted {
     after: Option<u64>,
     /// Beginnings of points' names, by commas.

@@ -32,11 +32,13 @@ const PAUSE: Duration = Duration::from_secs(30);
 const PIECE: usize = 64 * 1024;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Named {
     name: String,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Against {
     machine: String,
 }

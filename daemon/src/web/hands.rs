@@ -97,6 +97,10 @@ impl Hands {
         let (who, id) = (self.who.clone(), machine.to_owned());
         let told = self.hall.deeds.spawn(async move { desk.tell(&who, &id, command).await }).await;
         if let Ok(Err(refused)) = told {
+            // What somebody else holds is not let go with this one's socket.
+            if holds && matches!(refused, Refused::InHand { .. } | Refused::Forbidden { .. }) {
+                self.held.remove(machine);
+            }
             self.refused(message(machine, &refused));
         }
     }

@@ -12,7 +12,7 @@ use crate::ledger::Health;
 
 /// How long the ledger may take to answer: a slow disk is not a failed one.
 const LEDGER: Duration = Duration::from_secs(2);
-/// A machine's task goes round at least every few seconds.
+/// A machine's task and the guard of the rules go round at least every few seconds.
 const MACHINE: Duration = Duration::from_secs(8);
 
 /// Answer to `GET /health`.
@@ -35,6 +35,9 @@ pub(super) async fn health(ask: Asked) -> Result<Response, Failure> {
     }
     let late = ask.desk().late_machines(MACHINE);
     failures.extend(late.iter().map(|id| format!("the task of machine `{id}` does not go round")));
+    if ask.desk().rules().late(MACHINE) {
+        failures.push("the guard of the rules does not go round; the machines are held".to_owned());
+    }
     if !failures.is_empty() {
         let report = Report { status: "failed", reasons: failures };
         return Ok(json(StatusCode::SERVICE_UNAVAILABLE, &report));

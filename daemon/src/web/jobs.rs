@@ -16,6 +16,7 @@ const USUAL: usize = 100;
 const MOST: usize = 1000;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Wanted {
     machine: Option<String>,
     state: Option<JobState>,

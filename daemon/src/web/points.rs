@@ -16,12 +16,14 @@ const USUAL: &str = "-1h";
 const FEW: (u64, u64) = (300, 1_000);
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Which {
     machine: Option<String>,
     prefix: Option<String>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct When {
     from: Option<String>,
     to: Option<String>,

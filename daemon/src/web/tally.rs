@@ -93,6 +93,7 @@ mod tests {
             offline_reason: None,
             controller: None,
             uncleared: false,
+            power: None,
             live: Live { progress, ..Live::default() },
         }
     }

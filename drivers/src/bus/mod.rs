@@ -10,6 +10,9 @@
 //! house owns both, so that a bus has one voice; what comes next on it is decided in one place
 //! for every kind of bus.
 //!
+//! A stop waits for nobody: the request that is under way is called back (see [`Errand`]), and the
+//! stop goes as soon as the wire permits it.
+//!
 //! Invariant: a value is attributed to a tag only by the dialect that made the request, from the
 //! answer to that request. Where an answer might belong to another request, there is none.
 
@@ -19,6 +22,7 @@ pub mod schedule;
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use headstock_config::explain::Explain;
@@ -142,6 +146,44 @@ pub trait Dialect: Send {
     }
 }
 
+/// How much of a hurry a request is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Haste {
+    /// None: whatever may still come is waited for.
+    #[default]
+    Turn,
+    /// A stop is confirmed by it: what other devices may still say is not waited for.
+    Confirms,
+    /// It stops: nothing is waited for but the silence that the wire and the device need.
+    Stops,
+}
+
+/// What goes with a request on its way. By default it is in no hurry, is never called back, and may
+/// be sent whenever its turn comes.
+#[derive(Default)]
+pub struct Errand<'a> {
+    /// How much of a hurry it is in.
+    pub haste: Haste,
+    /// Comes when a stop waits. Then the request is given up with [`Fault::GaveWay`]: at once if it
+    /// has not been sent; else as soon as nothing has come for so long that nothing is likely to.
+    pub recall: Option<Pin<&'a mut (dyn Future<Output = ()> + 'a)>>,
+    /// Asked when everything has been waited for and the first byte would leave: whether it still
+    /// may. If not, nothing is sent: [`Fault::Forbidden`].
+    pub may: Option<&'a dyn Fn() -> bool>,
+}
+
+impl Errand<'_> {
+    /// In this hurry, and nothing else.
+    pub fn of(haste: Haste) -> Self {
+        Self { haste, ..Self::default() }
+    }
+
+    /// Whether it may be sent now.
+    pub fn may(&self) -> Result<(), Fault> {
+        if self.may.is_none_or(|may| may()) { Ok(()) } else { Err(Fault::Forbidden) }
+    }
+}
+
 /// Carries requests to a bus and answers back. Opens nothing before it is told to.
 pub trait Carrier<D: Dialect> {
     /// Opens the bus. Nothing is switched by it, but for outputs taking their safe state.
@@ -154,6 +196,7 @@ pub trait Carrier<D: Dialect> {
         &mut self,
         machine: usize,
         request: &D::Request,
+        errand: Errand<'_>,
     ) -> impl Future<Output = Result<D::Answer, Fault>>;
 
     /// Whether anything of the latest request has left: a fault may come before.
@@ -200,6 +243,15 @@ pub enum Fault {
     /// The link is gone.
     #[error("the link is lost: {0}")]
     Lost(String),
+    /// It was called back for a stop; this says nothing of the device.
+    #[error("it gave way to a stop")]
+    GaveWay {
+        /// It had been sent: the device may have heard it.
+        sent: bool,
+    },
+    /// It was not sent, since it may not be any more.
+    #[error("a rule stands against it")]
+    Forbidden,
 }
 
 impl Explain for Fault {
@@ -212,6 +264,8 @@ impl Explain for Fault {
             Self::Absent(_) => "bus.absent",
             Self::Unlike(_) => "bus.unlike",
             Self::Lost(_) => "bus.lost",
+            Self::GaveWay { .. } => "bus.gave_way",
+            Self::Forbidden => "bus.forbidden",
         }
     }
 
@@ -219,6 +273,8 @@ impl Explain for Fault {
         match self {
             Self::Refused { .. } => "the device is there and will not do this".into(),
             Self::Lost(_) => "every device on this bus is out of reach; it is opened again".into(),
+            Self::GaveWay { .. } => "it is made again when the stop has been sent".into(),
+            Self::Forbidden => "nothing was sent".into(),
             _ => "its points are bad until it answers; other devices on the bus go on".into(),
         }
     }
@@ -237,6 +293,8 @@ impl Explain for Fault {
             }
             Self::Unlike(_) => "compare what is declared with what is written on the part".into(),
             Self::Lost(_) => "look at the adapter or the network".into(),
+            Self::GaveWay { .. } => "wait for the stop, then ask again".into(),
+            Self::Forbidden => "see `headstock rules` for what stands against it".into(),
         }
     }
 }

@@ -19,6 +19,8 @@ use crate::{Outbox, Refusal};
 
 /// Commands that may wait for their turn.
 const BACKLOG: usize = 8;
+/// An interlock or a person held it before it could say what it is: it answers nothing until then.
+const HELD_UNKNOWN: &str = "held and has not said yet what it is: `resume` or `reset` it first";
 
 impl Grbl {
     /// `Driver::obey`.
@@ -206,7 +208,8 @@ impl Grbl {
             return Ok(());
         }
         if !self.is_known() {
-            return Err(Refusal::NotNow("connecting"));
+            let held = self.sight.state == super::protocol::State::Hold;
+            return Err(Refusal::NotNow(if held { HELD_UNKNOWN } else { "connecting" }));
         }
         let mode = self.mode();
         let waits = self.program.as_ref().is_some_and(|program| program.asks().is_some());

@@ -14,10 +14,11 @@ use headstock_config::command::HoldWish;
 use headstock_config::machine::{Envelope, JogNow, Xyz};
 
 use super::Grbl;
-use super::jog_hold::{Frame, HeldJog, Lapse, Sign};
+use super::jog_hold::{Frame, HeldJog};
 use super::modal::decimal;
 use super::protocol::State;
 use super::stream::What;
+use crate::hand::{Lapse, Sign};
 use crate::{Outbox, Refusal};
 
 const CANCEL: u8 = 0x85;

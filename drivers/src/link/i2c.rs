@@ -8,7 +8,7 @@
 //! ```
 //!
 //! One owner for each bus: every transfer is made here, one at a time. While a sensor measures,
-//! the future sleeps and can be dropped: a write to another chip does not wait for it.
+//! the future sleeps and gives way: a stop of another chip does not wait for it.
 //!
 //! Invariants: outputs take their safe state when the bus opens, when it closes, when an expander
 //! comes back from a loss of power, and when the house's heart has stopped. One chip that is
@@ -31,7 +31,7 @@ use headstock_config::point::Quality;
 use super::failure::{OpenError, Why};
 use super::os::{self, Piece};
 use super::pins::Heart;
-use crate::bus::{Carrier, Dialect, Fault, Reading};
+use crate::bus::{Carrier, Dialect, Errand, Fault, Reading};
 use crate::i2c::{self, Answer, Ask, Chip, Chips, Request, Setup, Step, Trouble, WireError, sim};
 
 /// Longest that the adapter waits for a chip that holds the clock.
@@ -176,6 +176,14 @@ impl Station {
     }
 }
 
+/// Comes when the request is called back.
+async fn recalled(errand: &mut Errand<'_>) {
+    match &mut errand.recall {
+        Some(recall) => recall.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
 fn as_wire(bus: &mut dyn Bus) -> &mut i2c::Wire<'_> {
     bus
 }
@@ -205,7 +213,12 @@ impl I2cCarrier {
         Ok((station.ok_or_else(|| Fault::Unlike("no such chip".into()))?, bus.as_mut()))
     }
 
-    async fn measure(&mut self, machine: usize, channels: &[u8]) -> Result<Answer, Fault> {
+    async fn measure(
+        &mut self,
+        machine: usize,
+        channels: &[u8],
+        mut errand: Errand<'_>,
+    ) -> Result<Answer, Fault> {
         let begun = Instant::now();
         let (station, bus) = self.at(machine)?;
         let patience = station.patience;
@@ -217,7 +230,11 @@ impl I2cCarrier {
         let patience = patience.min(wait * SLOW + SPARE);
         loop {
             if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
+                tokio::select! {
+                    biased;
+                    () = recalled(&mut errand) => return Err(Fault::GaveWay { sent: false }),
+                    () = tokio::time::sleep(wait) => (),
+                }
             }
             let (station, bus) = self.at(machine)?;
             match station.chip.finish(as_wire(bus), channels) {
@@ -298,9 +315,15 @@ impl Carrier<Chips> for I2cCarrier {
         Ok(())
     }
 
-    async fn perform(&mut self, machine: usize, request: &Request) -> Result<Answer, Fault> {
+    async fn perform(
+        &mut self,
+        machine: usize,
+        request: &Request,
+        errand: Errand<'_>,
+    ) -> Result<Answer, Fault> {
+        errand.may()?;
         match &request.ask {
-            Ask::Measure(channels) => self.measure(machine, channels).await,
+            Ask::Measure(channels) => self.measure(machine, channels, errand).await,
             Ask::Set(channel, raw) => self.set(machine, *channel, *raw),
         }
     }

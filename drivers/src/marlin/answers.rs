@@ -80,10 +80,14 @@ impl Marlin {
             Reply::Temperatures(text) => {
                 self.poll.warmed(now);
                 self.warmed(text);
+                if self.is_heating(text) {
+                    self.works(now);
+                }
             }
             Reply::Position(place) => self.placed(now, place),
             Reply::Firmware(text) => self.it.take_firmware(text),
             Reply::Capability(name, on) => self.it.take(name, on),
+            Reply::Other(text) if text.starts_with("area:") => self.reach.take_area(text),
             Reply::Other(text) => self.said(now, text, out),
         }
     }
@@ -99,6 +103,7 @@ impl Marlin {
             None => self.stream.ok(now, answer.number, answer.queue),
             Some(text) => {
                 self.it.answers_temperatures = true;
+                self.it.heard = true;
                 self.poll.warmed(now);
                 self.warmed(text);
                 let proof = |what: &What| matches!(what, What::Errand(Why::Proof(_)));
@@ -113,6 +118,9 @@ impl Marlin {
                     None => self.stream.ok_to(now, asks),
                 }
             }
+        }
+        if let Some(free) = answer.planner {
+            self.jog_told(free);
         }
         self.take_ended(now, out);
     }
@@ -143,18 +151,21 @@ impl Marlin {
     fn errand_done(&mut self, now: Instant, why: Why, out: &mut Outbox) {
         match why {
             Why::Who | Why::Temperatures | Why::Reporting | Why::Step => (),
-            Why::Hand | Why::Back | Why::Person(_) => (),
+            Why::Hand | Why::Back | Why::Person(_) | Why::Segment => (),
+            Why::Unfinished => self.jog_rests(),
             Why::Place if self.intro == Introduction::Asking => {
                 self.poll.warmed(now);
                 self.poll.placed(now);
                 self.introduced(out);
             }
             Why::Place => self.hold_placed(),
-            Why::Home => {
-                self.live.homed = Some(true);
-                self.live.position_doubt = None;
-                out.events.push_back(Event::Homed);
+            Why::Home(axes) => {
+                self.homed(axes);
+                if self.live.homed == Some(true) {
+                    out.events.push_back(Event::Homed);
+                }
             }
+            Why::Extrude(mm, feed) => self.extrude_now(mm, feed),
             Why::Rest(rest) => self.rests(rest),
             Why::Proof(proof) => self.proof_came(proof, out),
         }
@@ -171,12 +182,17 @@ impl Marlin {
 
     fn is_busy(&mut self, now: Instant, why: &str, out: &mut Outbox) {
         self.it.keepalive = true;
-        self.poll.answered();
-        self.stream.heard(now);
-        self.stop_hears(now);
+        self.works(now);
         if why.starts_with("paused for") {
             self.waits_for_person(out);
         }
+    }
+
+    /// It carries out what it was sent, and will answer when it is through.
+    fn works(&mut self, now: Instant) {
+        self.poll.answered();
+        self.stream.heard(now);
+        self.stop_hears(now);
     }
 
     fn placed(&mut self, now: Instant, place: [f64; 4]) {
@@ -196,7 +212,7 @@ impl Marlin {
             return self.halted(Halt::Heater(said.chars().take(120).collect()), out);
         }
         if said.starts_with("Homing") || said.starts_with("Probing") {
-            self.live.homed = Some(false);
+            self.not_homed();
         }
         self.said(now, said, out);
     }

@@ -25,11 +25,31 @@ pub(super) struct Capabilities {
     pub(super) keepalive: bool,
     pub(super) chamber: bool,
     planner_blocks: usize,
+    /// It has answered a question as only that question is answered.
+    pub(super) heard: bool,
+    /// Times that it was asked all questions.
+    asked: u32,
 }
 
+/// Times that all questions are asked of a firmware that answers none of them but with `ok`.
+const ASKED_MAX: u32 = 4;
+
 impl Capabilities {
+    /// It is about to be asked everything.
+    pub(super) fn forget_answers(&mut self) {
+        (self.heard, self.asked) = (false, 0);
+    }
+
+    /// All questions have been answered by something. Whether they are to be asked once more.
+    pub(super) fn is_mute(&mut self) -> bool {
+        self.asked += 1;
+        !self.heard && self.asked < ASKED_MAX
+    }
+
     /// The `FIRMWARE_NAME:` line.
     pub(super) fn take_firmware(&mut self, text: &str) {
+        self.heard = true;
+        self.told.clear();
         let said = firmware_field(text, "FIRMWARE_NAME").unwrap_or_default();
         let (name, version) = said.split_once(' ').unwrap_or((said, ""));
         (self.name, self.version) = (name.to_owned(), version.to_owned());
@@ -55,6 +75,11 @@ impl Capabilities {
     /// Free planner blocks were told: when nothing moves, all of them are.
     pub(super) fn saw_planner(&mut self, free: usize) {
         self.planner_blocks = self.planner_blocks.max(free.min(1024));
+    }
+
+    /// Answers tell how many planner blocks are free.
+    pub(super) fn tells_planner(&self) -> bool {
+        0 < self.planner_blocks
     }
 
     /// For the house.

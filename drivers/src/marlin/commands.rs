@@ -5,13 +5,14 @@
 
 use std::time::Instant;
 
-use headstock_config::command::{Command, Override};
+use headstock_config::command::{Command, HoldWish, Override};
 use headstock_config::machine::Mode;
 
 use super::Marlin;
 use super::errand::{Errand, Rest, Why};
 use super::introduce::Introduction;
 use super::line::TEXT_MAX;
+use super::reach::homed_by;
 use super::stop::Halt;
 use super::temperature::COLD;
 use crate::gcode::print;
@@ -19,10 +20,6 @@ use crate::{Outbox, Refusal};
 
 /// Commands that may wait for their turn.
 const BACKLOG: usize = 24;
-/// mm/min: faster is a slip of the pen.
-const FASTEST: f64 = 60_000.0;
-/// mm: further is, too.
-const FARTHEST: f64 = 10_000.0;
 /// Filament moved at once, mm (`EXTRUDE_MAXLENGTH` as shipped).
 const LONGEST: f64 = 200.0;
 
@@ -34,6 +31,10 @@ impl Marlin {
         command: Command,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
+        let held = self.jogs.is_held();
+        if !matches!(command, Command::JogHold { .. } | Command::Override { .. }) {
+            self.jog_let_go();
+        }
         self.permit(&command)?;
         match command {
             Command::Hold | Command::Stop | Command::Abort => {
@@ -41,6 +42,16 @@ impl Marlin {
                 Ok(())
             }
             Command::Resume => self.resume(now, out),
+            Command::JogHold { toward, feed, lease_ms } => {
+                self.jog_hold(now, HoldWish { toward, feed, lease_ms })
+            }
+            Command::JogCancel if !held => {
+                Err(Refusal::Unsupported("break a single move off; stop it"))
+            }
+            Command::JogCancel | Command::JogEnd => {
+                self.jog_end();
+                Ok(())
+            }
             Command::Answer { choice } => self.answer(choice, out),
             Command::Unlock | Command::Reset => self.unlock(now, out),
             command => {
@@ -68,7 +79,6 @@ impl Marlin {
                 self.person(if on { "M17" } else { "M84" });
                 Ok(())
             }
-            Command::JogCancel => Err(Refusal::Unsupported("break a single move off; stop it")),
             Command::Probe { .. } => Err(Refusal::Unsupported("probe")),
             Command::Zero { .. } | Command::WorkOffset { .. } => {
                 Err(Refusal::Unsupported("shift its coordinates"))
@@ -85,8 +95,7 @@ impl Marlin {
 
     fn home(&mut self, axes: Option<String>) -> Result<(), Refusal> {
         let Some(axes) = axes else {
-            self.errands.push_back(Errand::new("G28", Why::Home));
-            self.errands.push_back(Errand::new("M114", Why::Place));
+            self.home_by("G28".into());
             return Ok(());
         };
         let axes = axes.to_ascii_uppercase();
@@ -94,31 +103,14 @@ impl Marlin {
             return Err(Refusal::BadCommand(format!("`{axes}` names no axes")));
         }
         let words: String = axes.chars().map(|axis| format!(" {axis}")).collect();
-        self.person(&format!("G28{words}"));
-        self.errands.push_back(Errand::new("M114", Why::Place));
+        self.home_by(format!("G28{words}"));
         Ok(())
     }
 
-    fn jog(&mut self, by: [Option<f64>; 3], feed: f64, absolute: bool) -> Result<(), Refusal> {
-        let feed = within(feed, 1.0, FASTEST, "feed")?;
-        let mut words = String::new();
-        for (letter, value) in ["X", "Y", "Z"].into_iter().zip(by) {
-            if let Some(value) = value {
-                words +=
-                    &format!(" {letter}{:.3}", within(value, -FARTHEST, FARTHEST, "distance")?);
-            }
-        }
-        if words.is_empty() {
-            return Err(Refusal::BadCommand("no axis is given".into()));
-        }
-        let modal = self.modal;
-        let mode = if absolute { "G90" } else { "G91" };
-        let mut lines = vec!["G21".to_owned(), mode.to_owned(), format!("G1{words} F{feed:.0}")];
-        lines.extend(modal.restore());
-        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Hand)));
-        self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
-        self.errands.push_back(Errand::new("M114", Why::Place));
-        Ok(())
+    fn home_by(&mut self, line: String) {
+        let axes = homed_by(&line);
+        self.errands.push_back(Errand::new(line, Why::Home(axes)));
+        self.errands.push_back(Errand::new("M114", Why::Rest(Rest::Home)));
     }
 
     fn override_to(&mut self, which: Override, percent: u16) -> Result<(), Refusal> {
@@ -154,13 +146,16 @@ impl Marlin {
             Some((b'M', Some(110.0 | 112.0 | 410.0 | 108.0 | 876.0 | 999.0))) => {
                 return Err(Refusal::BadCommand(format!("`{text}` has a command of its own")));
             }
-            Some((b'G', Some(28.0))) if text.len() <= 3 => return self.home(None),
+            Some((b'G', Some(28.0))) => {
+                self.home_by(text.to_owned());
+                return Ok(());
+            }
             Some((b'M', Some(18.0 | 84.0))) => self.doubt("its motors were let go"),
             _ => (),
         }
         self.person(text);
         if moves {
-            self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
+            self.located();
         }
         Ok(())
     }
@@ -169,8 +164,8 @@ impl Marlin {
     fn judge_heat(&self, text: &str) -> Result<(), Refusal> {
         let mut words = print::words(text);
         let most = match words.next() {
-            Some((b'M', Some(104.0 | 109.0))) => self.printer.max_hotend,
-            Some((b'M', Some(140.0 | 141.0 | 190.0 | 191.0))) => self.printer.max_bed,
+            Some((b'M', Some(104.0 | 109.0))) => self.setup.printer.max_hotend,
+            Some((b'M', Some(140.0 | 141.0 | 190.0 | 191.0))) => self.setup.printer.max_bed,
             _ => return Ok(()),
         };
         for (letter, celsius) in words {
@@ -187,10 +182,10 @@ impl Marlin {
         let (line, most) = match (heater, number) {
             (_, Some(tool)) if tool < self.it.extruders.max(1) => {
                 let tool = if self.it.extruders <= 1 { String::new() } else { format!(" T{tool}") };
-                (format!("M104{tool} S"), self.printer.max_hotend)
+                (format!("M104{tool} S"), self.setup.printer.max_hotend)
             }
-            ("bed", _) => ("M140 S".into(), self.printer.max_bed),
-            ("chamber", _) if self.it.chamber => ("M141 S".into(), self.printer.max_bed),
+            ("bed", _) => ("M140 S".into(), self.setup.printer.max_bed),
+            ("chamber", _) if self.it.chamber => ("M141 S".into(), self.setup.printer.max_bed),
             _ => return Err(Refusal::BadCommand(format!("there is no heater `{heater}`"))),
         };
         let celsius = within(celsius, 0.0, most, "temperature")?;
@@ -206,6 +201,13 @@ impl Marlin {
             let text = format!("the nozzle has {warm:.0} °C; filament moves from {COLD} °C on");
             return Err(Refusal::BadCommand(text));
         }
+        self.errands.push_back(Errand::new("M114", Why::Extrude(mm, feed)));
+        self.located();
+        Ok(())
+    }
+
+    /// It is known what the extruder's count is.
+    pub(super) fn extrude_now(&mut self, mm: f64, feed: f64) {
         let modal = self.modal;
         let mut lines = vec!["G21".to_owned(), "M83".into(), format!("G1 E{mm:.3} F{feed:.0}")];
         if let Some(place) = self.place {
@@ -213,9 +215,9 @@ impl Marlin {
             lines.push(format!("G92 E{:.5}", place[3]));
         }
         lines.extend(modal.restore());
-        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Hand)));
-        self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
-        Ok(())
+        for line in lines.into_iter().rev() {
+            self.errands.push_front(Errand::new(line, Why::Hand));
+        }
     }
 
     fn fan(&mut self, percent: f64) -> Result<(), Refusal> {
@@ -273,14 +275,17 @@ fn permitted(command: &Command, mode: Mode, program: bool) -> bool {
         Command::Answer { .. } => matches!(mode, Held | Running | Idle),
         // By hand, in the middle of a print: its nozzle would be elsewhere than it believes.
         Command::Home { .. } | Command::Motors { .. } => mode == Idle,
-        Command::Jog { .. } => matches!(mode, Idle | Jogging),
+        // What is held looks for itself.
+        Command::JogHold { .. } | Command::JogEnd | Command::JogCancel => true,
+        // One press, one step.
+        Command::Jog { .. } => mode == Idle,
         Command::Extrude { .. } => matches!(mode, Idle | Jogging) || mode == Held && program,
         Command::Run { .. } => matches!(mode, Idle | Jogging | Running | Held),
         _ => matches!(mode, Idle | Jogging | Running | Held),
     }
 }
 
-fn within(value: f64, low: f64, high: f64, what: &str) -> Result<f64, Refusal> {
+pub(super) fn within(value: f64, low: f64, high: f64, what: &str) -> Result<f64, Refusal> {
     if (low..=high).contains(&value) {
         return Ok(value);
     }

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use super::Marlin;
+use super::modal::Modal;
 use super::stream::What;
 use crate::Outbox;
 use crate::gcode::print;
@@ -26,20 +27,26 @@ pub(super) enum Why {
     Temperatures,
     /// M114: where?
     Place,
-    /// A setting of what is reported, or of how.
+    /// A setting of what is reported, or of how lines are read.
     Reporting,
     /// A person's line.
     Person(String),
-    /// G28.
-    Home,
+    /// G28 of these axes.
+    Home([bool; 3]),
     /// A step of a longer affair; the last one is a `Rest`.
     Step,
     /// A step of a move by hand: a hold drops it if it moves anything.
     Hand,
+    /// A piece of a jog that somebody holds.
+    Segment,
+    /// Whether anything of that is unfinished.
+    Unfinished,
     /// A step of the way back from a park: a hold keeps it for later.
     Back,
-    /// M400: all motion is over.
+    /// M400: all motion is over. By hand, the M114 behind it.
     Rest(Rest),
+    /// M114 before so much filament is moved by hand, in mm and mm/min: its count is put back.
+    Extrude(f64, f64),
     /// An M105 that comes last: its answer proves that all before it were taken.
     Proof(Proof),
 }
@@ -58,6 +65,8 @@ pub(super) enum Proof {
 pub(super) enum Rest {
     /// A move by hand.
     Hand,
+    /// Homing.
+    Home,
     /// A hold.
     Hold,
     /// Parked.
@@ -69,7 +78,8 @@ pub(super) enum Rest {
 impl Errand {
     /// What a hold drops of what people have asked for by hand.
     pub(super) fn moves_by_hand(&self) -> bool {
-        self.why == Why::Home || self.why == Why::Hand && moves(&self.text)
+        matches!(self.why, Why::Home(_) | Why::Extrude(..))
+            || self.why == Why::Hand && moves(&self.text)
     }
 
     pub(super) fn new(text: impl Into<String>, why: Why) -> Self {
@@ -92,12 +102,19 @@ impl Marlin {
             }
             let Errand { text, why } = self.errands.pop_front().expect("it was looked at above");
             self.modal.follow(&text);
-            if why == Why::Place && self.hold.locates() {
+            self.reach_follow(&text);
+            if why == Why::Place && self.hold.locates() || matches!(why, Why::Extrude(..)) {
                 // An answer that was counted wrongly shall not pass for where it is now.
                 self.place = None;
             }
             self.stream.push(now, &text, What::Errand(why), &mut out.bytes);
         }
+    }
+
+    /// What follows is read as by a firmware that has just started.
+    pub(super) fn plain_modes(&mut self) {
+        let lines = Modal::default().restore();
+        self.errands.extend(lines.into_iter().map(|line| Errand::new(line, Why::Reporting)));
     }
 
     /// An errand of this kind waits or is in flight.

@@ -9,9 +9,10 @@
 //! ```
 //!
 //! What the firmware has planned is finished: there is no feed hold. Heaters stay as they are.
-//! The way to the park and back is relative in Z and E and told to nobody else: afterwards G92 makes
-//! the extruder's count what the program believes that it is. A hold on the way back keeps what has
-//! not been sent of it: each step is made once, so the nozzle is not lowered twice.
+//! The lift and all filament are relative; afterwards G92 makes the extruder's count what the program
+//! believes that it is. The nozzle returns to the height that it was at: a firmware makes less of a
+//! lift that ends above its limits, and says nothing of that. A hold on the way back keeps what has
+//! not been sent of it: each step is made once.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -117,7 +118,7 @@ impl Marlin {
             return;
         }
         let knows = self.live.homed == Some(true) && self.live.position_doubt.is_none();
-        if self.printer.park.is_some() && knows && !self.prompt.waits() {
+        if self.setup.printer.park.is_some() && knows && !self.prompt.waits() {
             self.hold.phase = Phase::Locating;
             self.errands.push_back(Errand::new("M105", Why::Temperatures));
             self.errands.push_back(Errand::new("M114", Why::Place));
@@ -131,7 +132,7 @@ impl Marlin {
         if self.hold.phase != Phase::Locating {
             return;
         }
-        let (Some(at), Some(park)) = (self.place, self.printer.park) else {
+        let (Some(at), Some(park)) = (self.place, self.setup.printer.park) else {
             // Without a place to come back to it stays.
             self.hold.phase = Phase::Reached;
             return;
@@ -139,7 +140,7 @@ impl Marlin {
         let filament = self.hotend().is_some_and(|it| super::temperature::COLD <= it.celsius);
         self.hold.left = Some(Left { at, modal: self.modal, filament });
         self.hold.phase = Phase::Parking;
-        let Printing { retract, lift, .. } = self.moves(filament);
+        let Printing { retract, lift, .. } = self.moves(filament, at[2]);
         let [x, y] = park;
         self.step("G21");
         self.step("G91");
@@ -163,10 +164,13 @@ impl Marlin {
         self.errands.push_back(Errand::new(line, Why::Back));
     }
 
-    fn moves(&self, filament: bool) -> Printing {
-        let it = &self.printer;
+    /// From this height.
+    fn moves(&self, filament: bool, z: f64) -> Printing {
+        let it = &self.setup.printer;
         let only = |mm: f64| if filament { mm } else { 0.0 };
-        Printing { retract: only(it.retract_mm), purge: only(it.purge_mm), lift: it.lift_mm }
+        let above = self.limits().map_or(it.lift_mm, |it| (it.max[2] - z).max(0.0));
+        let lift = it.lift_mm.min(above);
+        Printing { retract: only(it.retract_mm), purge: only(it.purge_mm), lift }
     }
 
     /// Goes on after a hold, or lets the firmware go on that waits for a person.
@@ -203,8 +207,8 @@ impl Marlin {
             rest.iter().for_each(|line| self.back(line));
             return Ok(());
         }
-        let Printing { retract, purge, lift } = self.moves(left.filament);
-        let [x, y, _, e] = left.at;
+        let [x, y, z, e] = left.at;
+        let Printing { retract, purge, lift } = self.moves(left.filament, z);
         self.back("G21");
         self.back("G90");
         self.back("M83");
@@ -214,10 +218,8 @@ impl Marlin {
         }
         self.back(&format!("G1 X{x:.3} Y{y:.3} F{TRAVEL}"));
         if 0.0 < lift {
-            self.back("G91");
-            self.back(&format!("G1 Z{:.3} F{LIFT}", -lift));
+            self.back(&format!("G1 Z{z:.3} F{LIFT}"));
         }
-        self.back("M83");
         if 0.0 < retract {
             self.back(&format!("G1 E{retract:.3} F{FILAMENT}"));
         }

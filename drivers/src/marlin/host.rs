@@ -83,14 +83,16 @@ impl Marlin {
         }
     }
 
+    /// Told once, and heeded however often it has been told.
     fn pause_asked(&mut self, why: &str, now: Instant, out: &mut Outbox) {
-        let why = why.trim();
-        let tells = self.live.asks.as_deref() != Some(why);
-        self.live.asks = Some(why.to_owned());
-        if self.program.is_some() && tells {
-            let line = self.progress.map_or(0, |it| it.line);
-            out.events.push_back(Event::Asks { why: why.to_owned(), line });
-            self.hold_program(now, out);
+        self.ask_for(why.trim(), out);
+        self.hold_program(now, out);
+    }
+
+    /// What was asked before this print is not asked of it, but for a prompt that is still open.
+    pub(super) fn asks_of_before(&mut self) {
+        if !self.prompt.shown {
+            self.live.asks = None;
         }
     }
 

@@ -2,8 +2,12 @@
 //!
 //! ```text
 //!  greet, start ─> M110 N0 ─> M115 M105 M114 ─> M155 M154 M876 P1 ─> known
-//!                   ^ again every two seconds: boards take a while to start
+//!                   ^          ^ again if there was nothing but `ok`, a few times
+//!                   again every two seconds: boards take a while to start
 //! ```
+//!
+//! A board that was started slowly answers each M110 that it has found waiting; what is plain among
+//! these answers would pass for answers to the questions.
 //!
 //! Nothing that is sent here moves, heats or switches anything: M110 sets a number, M155, M154 and
 //! M876 P1 say what shall be reported. The very first line is numbered and has a checksum, so that
@@ -16,6 +20,7 @@ use headstock_config::event::Event;
 
 use super::Marlin;
 use super::errand::{Errand, Why};
+use super::modal::Modal;
 use crate::Outbox;
 
 /// A heater that is warmer than any workshop, °C.
@@ -37,6 +42,7 @@ impl Marlin {
     /// Begins from nothing.
     pub(super) fn introduce(&mut self, now: Instant, out: &mut Outbox) {
         self.intro = Introduction::Numbering;
+        self.jogs.clear();
         self.errands.clear();
         out.bytes.clear();
         self.stream.renumber(now, &mut out.bytes);
@@ -48,6 +54,11 @@ impl Marlin {
             return;
         }
         self.intro = Introduction::Asking;
+        self.it.forget_answers();
+        self.ask_all();
+    }
+
+    fn ask_all(&mut self) {
         self.errands.extend([
             Errand::new("M115", Why::Who),
             Errand::new("M105", Why::Temperatures),
@@ -59,6 +70,9 @@ impl Marlin {
     pub(super) fn introduced(&mut self, out: &mut Outbox) {
         if self.intro != Introduction::Asking {
             return;
+        }
+        if self.it.is_mute() {
+            return self.ask_all();
         }
         self.intro = Introduction::Known;
         let mut report = |wanted: bool, line: &str| {
@@ -112,6 +126,7 @@ impl Marlin {
         let asked = self.stopping.is_some() || self.halt.is_some();
         self.halt = None;
         self.place = None;
+        self.modal = Modal::default();
         self.live.temperatures.clear();
         self.doubt("the firmware has restarted; its motors had let go");
         out.events.push_back(Event::Restarted { asked });

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  greet ─ introduce ─┬─ commands ─> errands ──┐ first
-//!                     ├─ hold, stop ───────────┼─> stream ─> bytes     numbered, kept, sent again
+//!                     ├─ jog, hold, stop ──────┼─> stream ─> bytes     numbered, kept, sent again
 //!                     ├─ program ──────────────┘ then
 //!                     └─ stop: M108 M410 M112 ────────────> urgent     past everything, unnumbered
 //!  hear ─ protocol ─> answers ─> stream, temperature, host ─> mode ─> events
@@ -22,12 +22,15 @@ mod errand;
 mod hold;
 mod host;
 mod introduce;
+mod jog;
+mod jog_hold;
 pub mod line;
 mod modal;
 mod mode;
 mod poll;
 mod program;
 pub mod protocol;
+mod reach;
 pub mod sim;
 mod stop;
 mod stream;
@@ -40,16 +43,18 @@ use std::time::Instant;
 
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::{Cause, Event};
-use headstock_config::machine::{Live, Machine, Mode, Printer, Progress};
+use headstock_config::machine::{Envelope, Live, Machine, Mode, Printer, Progress, Xyz};
 
 use self::capabilities::Capabilities;
 use self::errand::Errand;
 use self::hold::Hold;
 use self::host::Prompt;
 use self::introduce::Introduction;
+use self::jog::Jogs;
 use self::modal::Modal;
 use self::poll::Poll;
 use self::program::Running;
+use self::reach::Reach;
 use self::stop::{Halt, Stopping};
 use self::stream::Stream;
 use crate::gcode::ProgramLine;
@@ -58,15 +63,17 @@ use crate::{Driver, Outbox, Program, Refusal};
 /// One printer.
 #[derive(Debug)]
 pub struct Marlin {
-    printer: Printer,
+    setup: Setup,
     /// The link is open.
     open: bool,
     /// The part of a line that has arrived.
     partial: Vec<u8>,
     it: Capabilities,
     live: Live,
-    /// X, Y, Z and E as last reported.
+    /// X, Y, Z and E as reported since anything was sent that moves.
     place: Option<[f64; 4]>,
+    reach: Reach,
+    jogs: Jogs,
     modal: Modal,
     stream: Stream,
     errands: VecDeque<Errand>,
@@ -87,20 +94,36 @@ pub struct Marlin {
     messages: answers::Messages,
 }
 
+/// What the configuration says.
+#[derive(Clone, Copy, Debug, Default)]
+struct Setup {
+    printer: Printer,
+    /// What the nozzle can reach, if it is declared.
+    envelope: Option<Envelope>,
+    /// Distance that a held jog may overrun, mm per axis.
+    jog_overrun: Xyz,
+}
+
 impl Marlin {
     /// A driver for this machine, not connected yet.
     pub fn new(machine: &Machine) -> Self {
-        Self::with(machine.printer)
+        Self::with(Setup {
+            printer: machine.printer,
+            envelope: machine.envelope,
+            jog_overrun: machine.jog_overrun,
+        })
     }
 
-    fn with(printer: Printer) -> Self {
+    fn with(setup: Setup) -> Self {
         Self {
-            printer,
+            setup,
             open: false,
             partial: Vec::new(),
             it: Capabilities::default(),
-            live: Live::default(),
+            live: Live { overrides: [100; 3], ..Live::default() },
             place: None,
+            reach: Reach::default(),
+            jogs: Jogs::default(),
             modal: Modal::default(),
             stream: Stream::default(),
             errands: VecDeque::new(),
@@ -127,8 +150,9 @@ impl Marlin {
         self.take_ended(now, out);
         if !self.is_dead() {
             self.send_errands(now, out);
+            self.send_jog(now, out);
             self.send_program(now, out);
-            // The end of a program begins with one.
+            // The end of a program begins with one, that of a jog as well.
             self.send_errands(now, out);
         }
         self.show_mode(out);
@@ -137,14 +161,14 @@ impl Marlin {
     /// Position is not to be trusted any more.
     fn doubt(&mut self, why: &str) {
         self.live.position_doubt = Some(why.into());
-        self.live.homed = Some(false);
+        self.not_homed();
     }
 }
 
 impl Driver for Marlin {
     fn greet(&mut self, now: Instant, out: &mut Outbox) {
         let doubt = self.live.position_doubt.take();
-        *self = Self::with(self.printer);
+        *self = Self::with(self.setup);
         // A cable that was out for a moment brings no lost step back.
         self.live.position_doubt = doubt;
         self.open = true;
@@ -204,7 +228,7 @@ impl Driver for Marlin {
         if !self.open || self.is_dead() {
             return None;
         }
-        [self.stream.deadline(self.patience()), self.poll_due(), self.stop_due()]
+        [self.stream.deadline(self.patience()), self.poll_due(), self.stop_due(), self.jog_due()]
             .into_iter()
             .flatten()
             .min()
@@ -219,13 +243,18 @@ impl Driver for Marlin {
     }
 
     fn farewell(&mut self, now: Instant, out: &mut Outbox) {
-        if self.open && self.program.is_some() {
+        if !self.open {
+            return;
+        }
+        self.jog_let_go();
+        if self.program.is_some() {
             let text = "the house is closing".to_owned();
             self.lose_program(Cause::Closing, text, false, out);
             // It may wait for warmth, and what switches that off would wait behind.
             self.speak_past_the_queue("M108", out);
-            self.leave_cold(now, out);
+            self.leave_cold();
         }
+        self.advance(now, out);
     }
 
     fn cut(&mut self, _now: Instant, reason: &str, out: &mut Outbox) {
@@ -234,6 +263,7 @@ impl Driver for Marlin {
         if self.open {
             self.open = false;
             self.errands.clear();
+            self.jogs.clear();
             self.show_mode(out);
             out.events.push_back(Event::Disconnected { reason: reason.into() });
         }

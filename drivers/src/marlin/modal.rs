@@ -4,7 +4,7 @@
 
 use crate::gcode::print::words;
 
-/// The modes that a park changes and puts back.
+/// The modes that a park changes and puts back; at first those of a firmware that has just started.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Modal {
     /// G91.

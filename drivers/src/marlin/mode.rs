@@ -42,9 +42,9 @@ impl Marlin {
     }
 
     fn mode_of_errands(&self) -> Mode {
-        if self.is_out(|why| *why == Why::Home) {
+        if self.is_out(|why| matches!(why, Why::Home(_) | Why::Rest(Rest::Home))) {
             Mode::Homing
-        } else if self.is_out(|why| *why == Why::Rest(Rest::Hand)) {
+        } else if self.jogs.is_held() || self.is_out(|why| *why == Why::Rest(Rest::Hand)) {
             Mode::Jogging
         } else if self.is_out(|why| matches!(why, Why::Person(_))) {
             Mode::Running
@@ -56,9 +56,9 @@ impl Marlin {
     /// Something moves or may, whatever the mode says: a print that is held may be moved by hand.
     fn may_move(&self) -> bool {
         let moves = |why: &Why| {
-            matches!(why, Why::Home | Why::Step | Why::Person(_) | Why::Rest(Rest::Hand))
+            matches!(why, Why::Home(_) | Why::Step | Why::Person(_) | Why::Rest(Rest::Hand))
         };
-        self.open && self.halt.is_none() && self.is_out(moves)
+        self.open && self.halt.is_none() && (self.jogs.is_held() || self.is_out(moves))
     }
 
     /// Tells the house if the mode is not what it was told last.
@@ -66,6 +66,7 @@ impl Marlin {
         let mode = self.mode();
         self.live.mode = mode;
         self.live.busy = self.may_move();
+        self.live.jog = self.jogs.shown();
         if mode != self.shown {
             self.shown = mode;
             out.events.push_back(Event::Mode { mode });

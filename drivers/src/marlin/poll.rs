@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use headstock_config::event::{Cause, Event};
+use headstock_config::machine::Mode;
 
 use super::Marlin;
 use super::errand::{Errand, Why};
@@ -15,6 +16,8 @@ use crate::Outbox;
 /// How often temperatures and position are asked for.
 const WARMTH: Duration = Duration::from_secs(3);
 const PLACE: Duration = Duration::from_secs(5);
+/// The same, if it rests and nobody knows where.
+const MISSING: Duration = Duration::from_millis(100);
 /// A firmware that says `busy:` says it every two seconds (`M113 S2`, as shipped).
 const KEPT_ALIVE: Duration = Duration::from_secs(3);
 /// One that may say nothing while it is at work.
@@ -32,6 +35,8 @@ pub(super) struct Poll {
     /// Lines sent once more since anything was answered.
     strikes: u32,
     silent: bool,
+    /// A print was lost by that, and nobody has switched its heaters off.
+    hot: bool,
 }
 
 impl Poll {
@@ -43,6 +48,11 @@ impl Poll {
     /// Something was answered.
     pub(super) fn answered(&mut self) {
         (self.strikes, self.silent) = (0, false);
+    }
+
+    /// Whether heaters were left on by a print that is lost; asked once.
+    pub(super) fn left_hot(&mut self) -> bool {
+        std::mem::take(&mut self.hot)
     }
 
     /// Temperatures have come.
@@ -88,12 +98,14 @@ impl Marlin {
             return self.introduce(now, out);
         }
         self.poll.silent = true;
+        self.poll.hot |= self.program.is_some();
         let reason = "the firmware does not answer any more".to_owned();
         if self.program.is_some() || self.stopping.is_some() {
             let text = format!("{reason}; its heaters may still be on");
             out.events.push_back(Event::Remark { text });
         }
         self.hold.clear();
+        self.jogs.clear();
         self.errands.clear();
         self.stop_loses(out);
         self.lose_program(Cause::Link, reason, false, out);
@@ -116,6 +128,9 @@ impl Marlin {
         let every = |every: Duration, reports: bool| if reports { every * 4 } else { every };
         let warmth = every(WARMTH, self.it.reports_temperatures);
         let place = every(PLACE, self.it.reports_position);
+        // Who moves it next wants to know.
+        let missing = self.place.is_none() && self.mode() == Mode::Idle;
+        let place = if missing { MISSING } else { place };
         [
             (Why::Temperatures, self.poll.warmth.map(|last| last + warmth)),
             (Why::Place, self.poll.place.map(|last| last + place)),

@@ -5,7 +5,9 @@
 //! Numbering ------------> Flowing --------------> M400 ---------> Proof ---------------> done
 //! ```
 //!
-//! Numbers begin anew with each program, so that a line's number and its place are easily told.
+//! Numbers begin anew with each program. Its first lines are ours: a program is judged as one that
+//! begins in millimetres, absolute, and so it is in them whatever was done by hand before; they are
+//! part of the count, so a firmware that takes the program has taken them.
 //! At the end it is not enough that all answers have been counted: one may have been the answer to
 //! something else. An M105 is the last line; only a firmware that has taken all lines before it
 //! takes it, and it is answered as no other line is.
@@ -19,6 +21,7 @@ use headstock_config::machine::{Mode, Progress};
 use super::Marlin;
 use super::errand::{Errand, Proof, Rest, Why};
 use super::introduce::Introduction;
+use super::reach::homed_by;
 use super::stop::Reason;
 use super::stream::{ProgramSent, What};
 use crate::gcode::{ProgramLine, print};
@@ -77,6 +80,7 @@ impl Marlin {
             return Err(Refusal::NotNow(if mode == Mode::Idle { "busy" } else { mode.word() }));
         }
         self.hold.clear();
+        self.asks_of_before();
         self.live.percent = None;
         self.live.layer = None;
         self.program = Some(Running { layers: program.layers, ..Running::default() });
@@ -127,6 +131,7 @@ impl Marlin {
         };
         program.count += 1;
         progress.lines_sent += 1;
+        let count = program.count;
         if let Some(layer) = line.traits.layer {
             self.live.layer = Some([layer, program.layers]);
         }
@@ -138,12 +143,14 @@ impl Marlin {
                 let percent = print::words(&line.text).find(|word| word.0 == b'P');
                 self.live.percent = percent.and_then(|it| it.1).or(self.live.percent);
             }
-            Some((b'M', Some(18.0 | 84.0))) => self.live.homed = Some(false),
+            Some((b'M', Some(18.0 | 84.0))) => self.not_homed(),
             _ => (),
         }
         self.modal.follow(&line.text);
-        let homes = code == Some((b'G', Some(28.0)));
-        let sent = ProgramSent { number: line.number, count: program.count, homes };
+        self.reach_follow(&line.text);
+        let homes =
+            if code == Some((b'G', Some(28.0))) { homed_by(&line.text) } else { [false; 3] };
+        let sent = ProgramSent { number: line.number, count, homes };
         self.stream.push(now, &line.text, What::Program(sent), &mut out.bytes);
     }
 
@@ -153,9 +160,8 @@ impl Marlin {
             progress.lines_acked = sent.count;
             progress.line = sent.number;
         }
-        if sent.homes {
-            self.live.homed = Some(true);
-            self.live.position_doubt = None;
+        if sent.homes != [false; 3] {
+            self.homed(sent.homes);
         }
     }
 
@@ -177,6 +183,7 @@ impl Marlin {
     pub(super) fn program_numbered(&mut self) {
         if let Some(program) = self.program.as_mut().filter(|it| it.stage == Stage::Numbering) {
             program.stage = Stage::Flowing;
+            self.plain_modes();
         }
     }
 
@@ -194,7 +201,7 @@ impl Marlin {
     /// All motion is over.
     pub(super) fn rests(&mut self, rest: Rest) {
         match rest {
-            Rest::Hand => (),
+            Rest::Hand | Rest::Home => (),
             Rest::Hold => self.hold_rests(),
             Rest::Park => self.hold.parked(),
             Rest::End => self.errands.push_back(Errand::new("M105", Why::Proof(Proof::End))),

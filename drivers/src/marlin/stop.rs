@@ -87,6 +87,7 @@ impl Marlin {
 
     /// What was sent by hand is finished; nothing that moves follows it.
     fn hold_all(&mut self, now: Instant, out: &mut Outbox) {
+        self.jog_let_go();
         let printing = self.program.is_some() && self.mode() == Mode::Running;
         self.errands.retain(|errand| !errand.moves_by_hand());
         if !printing {
@@ -155,6 +156,7 @@ impl Marlin {
     fn join_stopping(&mut self, phase: Phase, reason: Reason) {
         let lost = self.drop_program().then_some((reason.cause, reason.text));
         self.errands.clear();
+        self.jogs.clear();
         self.hold.clear();
         self.prompt_over();
         let stopping = self.stopping.get_or_insert(Stopping { phase, lost: None, announce: false });
@@ -172,6 +174,8 @@ impl Marlin {
         self.errands.push_back(Errand::new("M410", Why::Step));
         self.heaters_off();
         self.errands.push_back(Errand::new("M84", Why::Step));
+        // What was to put modes back was dropped with all that waited.
+        self.plain_modes();
         self.errands.push_back(Errand::new("M105", Why::Proof(Proof::Stop)));
     }
 
@@ -189,10 +193,9 @@ impl Marlin {
 
     /// Nobody will be here to feed the print, and nobody can go on with it later: what is planned is
     /// finished, and nothing stays hot in an empty house.
-    pub(super) fn leave_cold(&mut self, now: Instant, out: &mut Outbox) {
+    pub(super) fn leave_cold(&mut self) {
         self.heaters_off();
         self.errands.push_back(Errand::new("M400", Why::Rest(Rest::Hand)));
-        self.advance(now, out);
     }
 
     /// The last line of a stop has been answered, or an answer has been counted for it.
@@ -245,8 +248,10 @@ impl Marlin {
         }
     }
 
-    /// It answers again, and has been told to stop meanwhile: it is told from the beginning.
+    /// It answers again, and has been told to stop meanwhile: it is told from the beginning. If it has
+    /// only lost its print, it still is as hot as that wanted it, and in modes that nobody will undo.
     pub(super) fn stop_heard_again(&mut self, now: Instant, out: &mut Outbox) {
+        let hot = self.poll.left_hot();
         match &mut self.stopping {
             Some(Stopping { phase: Phase::Killing { since }, .. }) => {
                 *since = now;
@@ -256,8 +261,24 @@ impl Marlin {
                 self.errands.clear();
                 self.quick_stop(now, out);
             }
+            None if self.intro == Introduction::Known => {
+                self.plain_modes();
+                if hot {
+                    self.cool(out);
+                }
+            }
             None => (),
         }
+    }
+
+    fn cool(&mut self, out: &mut Outbox) {
+        let text = "the firmware answers again: the heaters of the print that was lost are \
+                    switched off";
+        out.events.push_back(Event::Remark { text: text.into() });
+        if self.it.emergency_parser {
+            self.speak_past_the_queue("M108", out);
+        }
+        self.leave_cold();
     }
 
     /// It restarted: nothing moves and nothing heats.
@@ -339,6 +360,7 @@ impl Marlin {
             self.halt = Some(Halt::Killed);
             return self.stop_over(out);
         }
+        self.jogs.clear();
         let (means, remedy) = told(&halt);
         self.halt = Some(halt);
         self.prompt_over();

@@ -59,7 +59,8 @@ pub(super) struct ProgramSent {
     pub(super) number: u64,
     /// It is the so-many-th of the program.
     pub(super) count: u64,
-    pub(super) homes: bool,
+    /// The axes that it homes.
+    pub(super) homes: [bool; 3],
 }
 
 #[derive(Debug)]
@@ -190,6 +191,13 @@ impl Stream {
     /// The firmware counts as we do.
     pub(super) fn is_numbered(&self) -> bool {
         0 <= self.taken
+    }
+
+    /// The oldest line in flight, as it went over the wire.
+    pub(super) fn oldest(&self) -> Option<&str> {
+        (self.taken + 1 < self.cursor)
+            .then(|| self.line(self.taken + 1))?
+            .map(|it| it.wire.as_str())
     }
 
     /// A new line of this length may be pushed and would go out at once.

@@ -8,6 +8,7 @@ use headstock_config::machine::Temperature;
 
 use super::Marlin;
 use super::protocol::{Reading, readings};
+use crate::gcode::print::words;
 
 /// Fewer degrees than this and no filament moves (`EXTRUDE_MINTEMP` as shipped).
 pub(super) const COLD: f64 = 170.0;
@@ -40,11 +41,25 @@ impl Marlin {
         }
     }
 
-    /// The extruder that is selected, or this one, as it was reported last.
+    /// A report that nobody asked for comes of a line that waits until it is warm, once a second;
+    /// many firmwares are never busy meanwhile. What reports by itself (M155) says nothing of any
+    /// line: one that got lost would be waited for as long as the printer lives.
+    /// Source: Marlin `src/module/temperature.cpp`, `wait_for_hotend` (`W:`, seconds that are left).
+    pub(super) fn is_heating(&self, text: &str) -> bool {
+        let waits = |line: &str| {
+            let code = words(line).nth(1);
+            matches!(code, Some((b'M', Some(109.0 | 116.0 | 190.0..=193.0 | 303.0))))
+        };
+        text.contains(" W:")
+            || !self.it.reports_temperatures && self.stream.oldest().is_some_and(waits)
+    }
+
+    /// The nozzle of the extruder that is selected, as it was reported last. Several extruders may
+    /// have one nozzle (MMU, `SINGLENOZZLE`), which is all that is reported then.
     pub(super) fn hotend(&self) -> Option<&Temperature> {
-        let selected = self.modal.tool.filter(|it| 0 < *it).map(|it| format!("hotend{it}"));
-        let name = selected.unwrap_or_else(|| "hotend".into());
-        self.live.temperatures.iter().find(|it| it.name == name)
+        let named = |name: &str| self.live.temperatures.iter().find(|it| it.name == name);
+        let selected = self.modal.tool.filter(|it| 0 < *it);
+        selected.and_then(|it| named(&format!("hotend{it}"))).or_else(|| named("hotend"))
     }
 }
 
@@ -80,12 +95,11 @@ fn power(key: &str, all: &[Reading<'_>]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use headstock_config::machine::Printer;
-
+    use super::super::Setup;
     use super::*;
 
     fn after(text: &str) -> Vec<(String, f64, Option<f64>, Option<f64>)> {
-        let mut marlin = Marlin::with(Printer::default());
+        let mut marlin = Marlin::with(Setup::default());
         marlin.warmed(text);
         let all = marlin.live.temperatures.into_iter();
         all.map(|it| (it.name, it.celsius, it.target, it.power)).collect()
@@ -109,5 +123,20 @@ mod tests {
                 ("hotend1".into(), 25.0, Some(0.0), Some(1.0)),
             ]
         );
+    }
+
+    #[test]
+    fn extruders_that_share_a_nozzle_are_as_warm_as_that() {
+        let warm = |text: &str, tool: &str| {
+            let mut marlin = Marlin::with(Setup::default());
+            marlin.warmed(text);
+            marlin.modal.follow(tool);
+            marlin.hotend().map(|it| it.celsius)
+        };
+        let one = "T:210.0 /210.0 B:60.1 /60.0 @:127 B@:0";
+        assert_eq!((warm(one, "T0"), warm(one, "T3")), (Some(210.0), Some(210.0)));
+        let two = "T:20.0 /0.0 T0:20.0 /0.0 T1:215.0 /215.0 @:0 @0:0 @1:127";
+        assert_eq!((warm(two, "T0"), warm(two, "T1")), (Some(20.0), Some(215.0)));
+        assert_eq!(warm("B:60.1 /60.0", "T1"), None);
     }
 }

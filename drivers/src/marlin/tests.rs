@@ -1,14 +1,18 @@
 //! Conversations with a firmware, written out as they go over the wire.
 
+mod hands;
+mod meeting;
+mod modes;
+mod silence;
 mod stops;
 
 use std::time::{Duration, Instant};
 
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::{Cause, Event};
-use headstock_config::machine::{Mode, Printer};
+use headstock_config::machine::Mode;
 
-use super::Marlin;
+use super::{Marlin, Setup};
 use crate::gcode::{LineTraits, ProgramLine};
 use crate::{Driver, Outbox, Program, Refusal};
 
@@ -22,7 +26,7 @@ struct Talk {
 
 impl Talk {
     fn new() -> Self {
-        let marlin = Marlin::with(Printer::default());
+        let marlin = Marlin::with(Setup::default());
         Self { marlin, now: Instant::now(), out: Outbox::default(), events: Vec::new() }
     }
 
@@ -50,25 +54,37 @@ impl Talk {
         talk
     }
 
-    /// In the middle of a program whose lines are `G1 X1`, `G1 X2`, …
+    /// In the middle of a program whose lines are `G1 X4`, `G1 X5`, …: each tells its number on the
+    /// wire.
     fn printing(capabilities: &[&str]) -> Self {
         let mut talk = Self::connected(capabilities);
-        talk.marlin.begin(talk.now, Program::default(), &mut talk.out).unwrap();
-        assert_eq!(talk.sent(), ["M110 N0"]);
-        talk.hear("ok");
-        talk.feed(1..=16);
-        talk.take_events();
+        talk.begin();
         talk
+    }
+
+    fn begin(&mut self) {
+        self.marlin.begin(self.now, Program::default(), &mut self.out).unwrap();
+        assert_eq!(self.sent(), ["M110 N0"]);
+        self.hear("ok");
+        for mode in ["G21", "G90", "M82"] {
+            assert_eq!(self.sent(), [mode]);
+            self.hear("ok");
+        }
+        self.feed(4..=19);
+        self.take_events();
     }
 
     fn feed(&mut self, numbers: std::ops::RangeInclusive<u64>) {
         for number in numbers {
             assert!(0 < self.marlin.appetite(), "no room for {number}");
-            let traits = LineTraits { moves: true, ..LineTraits::default() };
-            let line =
-                ProgramLine { number, text: format!("G1 X{number}"), traits, end: [None; 3] };
-            self.marlin.feed(self.now, line, &mut self.out);
+            self.feed_line(number, &format!("G1 X{number}"));
         }
+    }
+
+    fn feed_line(&mut self, number: u64, text: &str) {
+        let traits = LineTraits { moves: true, ..LineTraits::default() };
+        let line = ProgramLine { number, text: text.into(), traits, end: [None; 3] };
+        self.marlin.feed(self.now, line, &mut self.out);
     }
 
     fn hear(&mut self, text: &str) {
@@ -118,31 +134,42 @@ impl Talk {
     }
 }
 
+/// Answers every line until nothing more is sent; what was sent.
+fn answer_all(talk: &mut Talk) -> Vec<String> {
+    let mut sent = Vec::new();
+    for _ in 0..30 {
+        let more = talk.sent();
+        for line in &more {
+            talk.hear(match line.as_str() {
+                "M105" => "ok T:21.0 /0.0",
+                "M114" => "X:0.00 Y:0.00 Z:0.00 E:0.00 Count X:0 Y:0 Z:0\nok",
+                _ => "ok",
+            });
+        }
+        sent.extend(more);
+    }
+    sent
+}
+
 #[test]
 fn without_a_told_buffer_one_line_is_in_flight() {
     let mut talk = Talk::printing(&[]);
-    assert_eq!(talk.sent(), ["G1 X1"]);
-    for number in 2..=40 {
+    assert_eq!(talk.sent(), ["G1 X4"]);
+    for number in 5..=40 {
         talk.hear("ok");
         assert_eq!(talk.sent(), [format!("G1 X{number}")]);
-        if number == 10 {
-            talk.feed(17..=24);
-        } else if 24 <= number + 8 && number + 16 <= 60 && 0 < talk.marlin.appetite() {
-            let from =
-                talk.marlin.progress.unwrap().lines_sent + 16 - talk.marlin.appetite() as u64;
-            talk.feed(from + 1..=from + 1);
-        }
+        talk.feed(number + 15..=number + 15);
     }
 }
 
-/// Answers `N1` to `N<last>` as a board with ADVANCED_OK; what was sent upon the last.
+/// Answers `N4` to `N<last>` as a board with ADVANCED_OK; what was sent upon the last.
 fn take_upto(talk: &mut Talk, last: u64) -> Vec<String> {
     talk.sent();
     let mut sent = Vec::new();
-    for number in 1..=last {
+    for number in 4..=last {
         talk.hear(&format!("ok N{number} P10 B3"));
         sent = talk.sent();
-        let fed = talk.marlin.progress.unwrap().lines_sent + 16 - talk.marlin.appetite() as u64;
+        let fed = talk.marlin.progress.unwrap().lines_sent + 19 - talk.marlin.appetite() as u64;
         talk.feed(fed + 1..=fed + talk.marlin.appetite() as u64);
         sent.extend(talk.sent());
     }
@@ -184,12 +211,12 @@ fn one_bad_line_among_several_is_sent_again_once_however_often_it_is_asked_for()
 fn a_resend_without_an_ok_is_answered_after_a_silence() {
     let mut talk = Talk::printing(&[]);
     talk.sent();
-    talk.hear("Error:checksum mismatch, Last Line: 0\nResend: 1");
+    talk.hear("Error:checksum mismatch, Last Line: 3\nResend: 4");
     assert_eq!(talk.sent(), [""; 0]);
     talk.wait(250);
     assert_eq!(talk.sent(), [""; 0]);
     talk.wait(100);
-    assert_eq!(talk.sent(), ["G1 X1"]);
+    assert_eq!(talk.sent(), ["G1 X4"]);
 }
 
 #[test]
@@ -213,10 +240,10 @@ fn a_line_that_is_never_answered_is_sent_once_more() {
     talk.wait(2900);
     assert_eq!(talk.sent(), [""; 0], "it is busy");
     talk.wait(200);
-    assert_eq!(talk.sent(), ["G1 X1"]);
+    assert_eq!(talk.sent(), ["G1 X4"]);
     // It had been taken: the firmware says so, and nothing is done twice.
-    talk.hear("Error:Line Number is not Last Line Number+1, Last Line: 1\nResend: 2\nok");
-    assert_eq!(talk.sent(), ["G1 X2"]);
+    talk.hear("Error:Line Number is not Last Line Number+1, Last Line: 4\nResend: 5\nok");
+    assert_eq!(talk.sent(), ["G1 X5"]);
 }
 
 #[test]
@@ -227,14 +254,14 @@ fn a_firmware_that_waits_has_lost_a_line_or_its_answer() {
     assert_eq!(talk.sent(), [""; 0], "it may still be on its way");
     talk.wait(400);
     talk.hear("wait");
-    assert_eq!(talk.sent(), ["G1 X1"]);
+    assert_eq!(talk.sent(), ["G1 X4"]);
 }
 
 #[test]
 fn a_line_that_never_gets_through_ends_the_program_with_heaters_off() {
     let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
     for _ in 0..11 {
-        talk.hear("Error:checksum mismatch, Last Line: 0\nResend: 1\nok");
+        talk.hear("Error:checksum mismatch, Last Line: 3\nResend: 4\nok");
         talk.wait(10);
     }
     assert!(talk.urgent().contains("\nM410\n"));
@@ -299,7 +326,7 @@ fn a_program_ends_when_its_last_line_is_proved_to_be_taken() {
     let mut talk = Talk::printing(&[]);
     talk.sent();
     talk.marlin.finish(talk.now, &mut talk.out);
-    for number in 2..=16 {
+    for number in 5..=19 {
         talk.hear("ok");
         assert_eq!(talk.sent(), [format!("G1 X{number}")]);
     }
@@ -376,9 +403,9 @@ fn going_on_answers_a_prompt_only_with_a_choice_that_says_so() {
 fn one_damaged_answer_does_not_make_a_plain_firmware_an_advanced_one() {
     let mut talk = Talk::printing(&["AUTOREPORT_TEMP", "AUTOREPORT_POS"]);
     talk.sent();
-    talk.hear("ok N1 P15 B3");
-    assert_eq!(talk.sent(), ["G1 X2"]);
-    for number in 3..=16 {
+    talk.hear("ok N4 P15 B3");
+    assert_eq!(talk.sent(), ["G1 X5"]);
+    for number in 6..=19 {
         talk.hear("ok");
         assert_eq!(talk.sent(), [format!("G1 X{number}")]);
     }

@@ -122,6 +122,11 @@ impl Ask {
         }
     }
 
+    /// Its answer repeats all of it, and cannot be one to anything else.
+    pub fn is_echoed(&self) -> bool {
+        matches!(self, Self::WriteCoil { .. } | Self::WriteRegister { .. } | Self::MaskWrite { .. })
+    }
+
     /// Function code and data, as they stand between the device's number and the checksum.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![self.function()];

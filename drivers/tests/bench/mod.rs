@@ -117,6 +117,11 @@ impl Bench<Firmware> {
     pub fn printer(machine: &Machine, options: printer::Options) -> Self {
         Self::around(machine, Firmware::new(options))
     }
+
+    pub fn position(&self) -> [f64; 3] {
+        let [x, y, z, _] = self.device.figures().position;
+        [x, y, z]
+    }
 }
 
 impl Bench<Controller> {
@@ -196,6 +201,11 @@ impl<D: Device> Bench<D> {
         let result = self.driver.obey(self.now(), command, &mut self.out);
         self.after_call();
         result
+    }
+
+    pub fn farewell(&mut self) {
+        self.driver.farewell(self.now(), &mut self.out);
+        self.after_call();
     }
 
     pub fn stop(&mut self, how: Stop) {

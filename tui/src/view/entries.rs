@@ -8,6 +8,7 @@ use headstock_config::people::Role;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::house::rest;
 use crate::words::{count, moment, plain, position};
 
 /// `142  2026-11-03 14:02:11Z  mill: running`.
@@ -51,13 +52,18 @@ fn fact(fact: &Fact) -> String {
 
 fn stopped(report: &StopReport) -> String {
     let came = match (report.confirmed, report.ms) {
-        (true, Some(ms)) => format!("at rest after {} ms", count(ms)),
-        (true, None) => "at rest".into(),
+        (true, Some(ms)) => format!("{} after {} ms", rest(report), count(ms)),
+        (true, None) => rest(report).into(),
         (false, _) if report.sent => "sent, NOT confirmed".into(),
         (false, _) => "NOT sent".into(),
     };
     let why = report.text.as_ref().map(|text| format!(", {text}")).unwrap_or_default();
-    format!("{} {came}{why}", report.machine)
+    let power = match &report.power {
+        Some(it) if it.confirmed => format!(", power off ({})", it.relay),
+        Some(it) => format!(", power NOT confirmed off ({}): {}", it.relay, it.text),
+        None => String::new(),
+    };
+    format!("{} {came}{why}{power}", report.machine)
 }
 
 /// The role's word in every interface.

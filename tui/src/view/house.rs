@@ -1,6 +1,7 @@
 //! The house as a whole.
 
 use headstock_config::api::{Equipment, JobView, StopReport, System};
+use headstock_config::machine::Mode;
 
 use super::{jobs, machines};
 use crate::table::table;
@@ -39,14 +40,15 @@ pub fn stops(reports: &[StopReport]) -> String {
     let rows: Vec<_> = reports.iter().map(stop).collect();
     let table = table(["MACHINE", "KIND", "STOP", "STATE", "WHAT WAS DONE"], &rows);
     let silent: String = reports.iter().filter_map(why).map(|it| plain(&it) + "\n").collect();
-    format!("{table}{silent}\n{NOT_AN_EMERGENCY_STOP}\n")
+    let powers: String = reports.iter().filter_map(power).map(|it| plain(&it) + "\n").collect();
+    format!("{table}{silent}{powers}\n{NOT_AN_EMERGENCY_STOP}\n")
 }
 
 fn stop(report: &StopReport) -> [String; 5] {
     let came = match (report.sent, report.confirmed) {
         (_, true) => match report.ms {
-            Some(ms) => format!("at rest, confirmed in {} ms", count(ms)),
-            None => "at rest, confirmed".to_owned(),
+            Some(ms) => format!("{}, confirmed in {} ms", rest(report), count(ms)),
+            None => format!("{}, confirmed", rest(report)),
         },
         (true, false) => "sent, NOT CONFIRMED".to_owned(),
         (false, false) => "NOT SENT".to_owned(),
@@ -60,6 +62,23 @@ fn stop(report: &StopReport) -> [String; 5] {
     ]
 }
 
+/// What is confirmed: its own rest, or that it has no power.
+pub(super) fn rest(report: &StopReport) -> &'static str {
+    let off = report.power.as_ref().is_some_and(|it| it.confirmed);
+    if off && report.state == Mode::Offline { "power off" } else { "at rest" }
+}
+
+/// What became of its power, in a line of its own.
+fn power(report: &StopReport) -> Option<String> {
+    let it = report.power.as_ref()?;
+    let came = match (it.confirmed, it.ms) {
+        (true, Some(ms)) => format!("power off, read back in {} ms", count(ms)),
+        (true, None) => "power off, read back".to_owned(),
+        (false, _) => "power NOT CONFIRMED OFF".to_owned(),
+    };
+    Some(format!("{}: {came} ({}): {}", report.machine, it.relay, it.text))
+}
+
 /// Why nothing was confirmed, in a line of its own.
 fn why(report: &StopReport) -> Option<String> {
     report.text.as_ref().map(|text| format!("{}: {text}", report.machine))
@@ -67,8 +86,8 @@ fn why(report: &StopReport) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use headstock_config::api::PowerReport;
     use headstock_config::job::JobState;
-    use headstock_config::machine::Mode;
 
     use super::*;
     use crate::view::samples;
@@ -101,6 +120,7 @@ j12 running [#####--------]  42 %  1,852 of 4,410 lines, 3 min 20 s left
             ms: confirmed.then_some(312),
             state: if confirmed { Mode::Idle } else { Mode::Offline },
             text: (!confirmed).then(|| "the port is gone".into()),
+            power: None,
         };
         let reports = [report("mill", "mill", true, true), report("cutter", "laser", false, false)];
         let expected = "\
@@ -112,5 +132,17 @@ cutter: the port is gone
 This was a software stop. If a person is in danger press the red button.
 ";
         assert_eq!(stops(&reports), expected);
+
+        let mut cut = report("prusa", "printer", true, true);
+        cut.state = Mode::Offline;
+        let text = "it stays off until somebody says `headstock point relays.prusa --set on`";
+        let relay = "relays.prusa".to_owned();
+        cut.power = Some(PowerReport { relay, confirmed: true, ms: Some(14), text: text.into() });
+        let expected = "prusa: power off, read back in 14 ms (relays.prusa): it stays off until \
+            somebody says `headstock point relays.prusa --set on`\n";
+        let said = stops(&[cut]);
+        for part in ["power off, confirmed in 312 ms", expected] {
+            assert!(said.contains(part), "{said}");
+        }
     }
 }

@@ -95,7 +95,11 @@ fn stops(machine: &Equipment) -> String {
     if !machine.live.stop_waits {
         return String::new();
     }
-    "a software stop waits for the running command; wire a relay that cuts the power".into()
+    let then = match &machine.power {
+        Some(relay) => format!("an abort cuts its power ({relay})"),
+        None => "wire a relay that cuts the power".into(),
+    };
+    format!("a software stop waits for the running command; {then}")
 }
 
 /// A controller's settings.

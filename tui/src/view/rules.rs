@@ -30,8 +30,10 @@ fn row(rule: &RuleView) -> [String; 6] {
 /// What happened to a rule.
 pub(super) fn event(happened: &RuleEvent) -> String {
     match happened {
-        RuleEvent::Tripped { because, did, times: 1 } => format!("TRIPPED, {because}: {did}"),
-        RuleEvent::Tripped { because, did, times } => {
+        RuleEvent::Tripped { because, did, times: 0 | 1, .. } => {
+            format!("TRIPPED, {because}: {did}")
+        }
+        RuleEvent::Tripped { because, did, times, .. } => {
             format!("TRIPPED {times} times, {because}: {did}")
         }
         RuleEvent::Released => "not tripped any more".into(),

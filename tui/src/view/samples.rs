@@ -29,6 +29,7 @@ pub(crate) fn machine(id: &str) -> Equipment {
             ..Controller::default()
         }),
         uncleared: false,
+        power: None,
         live: Live {
             work_position: Some([1.5, 2.0, 0.0]),
             machine_position: Some([-98.5, -50.0, -10.0]),

@@ -1,9 +1,12 @@
 //! Conditions: a point, an operator and a value, and lists of these.
 
+use std::borrow::Cow;
+
 use toml::de::DeTable;
 
 use super::known::{Known, Says};
 use crate::load::findings::Findings;
+use crate::load::nearest::nearest;
 use crate::load::section::Section;
 use crate::load::sheet::Place;
 use crate::load::value::{self, Wanted, Wrong};
@@ -153,7 +156,7 @@ fn limit(
     let limit = table.number(key, f64::MIN..=f64::MAX, "in the point's unit", findings)?;
     let why = match says {
         Some(Says::Flag) => "is a limit of a point that is only on or off",
-        Some(Says::Text) => "is a limit of a point that says words",
+        Some(Says::Text | Says::Word(_)) => "is a limit of a point that says words",
         _ => return Some(limit),
     };
     table.refuse(key, Wrong::Value(why, None), "`equals` or `not_equals`", findings);
@@ -167,16 +170,23 @@ pub(super) fn fitting(
     says: Option<Says>,
     findings: &mut Findings,
 ) -> Option<Value> {
-    let accepted = match says {
-        Some(Says::Flag) => "true or false",
-        Some(Says::Number) => "a number in the point's unit; true for any but 0",
-        Some(Says::Text) => "a text",
-        None => "true, false, a number or a text",
+    let accepted: Cow<'_, str> = match says {
+        Some(Says::Flag) => "true or false".into(),
+        Some(Says::Number) => "a number in the point's unit; true for any but 0".into(),
+        Some(Says::Text) => "a text".into(),
+        Some(Says::Word(words)) => format!("\"{}\"", words.join("\", \"")).into(),
+        None => "true, false, a number or a text".into(),
     };
-    table.read(key, accepted, findings, |it| {
+    table.read(key, &accepted, findings, |it| {
         let value = value::point(it)?;
         match (says, &value) {
-            (Some(Says::Text), Value::Flag(_) | Value::Number(_)) => Err(Wrong::Kind(Wanted::Text)),
+            (Some(Says::Text | Says::Word(_)), Value::Flag(_) | Value::Number(_)) => {
+                Err(Wrong::Kind(Wanted::Text))
+            }
+            (Some(Says::Word(words)), Value::Text(said)) if !words.contains(&said.as_str()) => {
+                let near = nearest(said, words.iter().copied()).map(value::did_you_mean);
+                Err(Wrong::Value("is nothing that the point ever says", near))
+            }
             (Some(Says::Flag), Value::Text(_)) => Err(Wrong::Kind(Wanted::Flag)),
             (Some(Says::Number), Value::Text(_)) => Err(Wrong::Kind(Wanted::Number)),
             (Some(Says::Flag), Value::Number(number)) if *number != 0.0 && *number != 1.0 => {

@@ -11,7 +11,8 @@ use crate::load::nearest::nearest;
 use crate::load::section::Section;
 use crate::load::value;
 use crate::point::Value;
-use crate::rule::{Compare, Condition, Does, Follow, Interlock, Permissive, Test, same};
+use crate::rule::{Compare, Condition, Does, Follow, Interlock, Permissive, Test, What, same};
+use crate::tag::Tag;
 
 /// Everything that was read.
 pub(super) struct All<'a> {
@@ -25,6 +26,8 @@ pub(super) fn check(all: &All<'_>, known: &Known<'_>, findings: &mut Findings) {
     names(all, findings);
     suppressions(all, known, findings);
     outputs(all, findings);
+    powers(all, known, findings);
+    guarded(all, known, findings);
     circles(all, findings);
     contradictions(all, findings);
 }
@@ -87,20 +90,23 @@ fn suppressions(all: &All<'_>, known: &Known<'_>, findings: &mut Findings) {
     let by: BTreeMap<&str, &[String]> =
         right(&all.alarms).map(|(_, it)| (it.name.as_str(), &it.suppressed_by[..])).collect();
     let interlocks: Vec<&str> = right(&all.interlocks).map(|(_, it)| it.name.as_str()).collect();
+    let raised: Vec<_> = known.raises().collect();
     for (table, alarm) in right(&all.alarms) {
         for id in &alarm.suppressed_by {
-            if by.contains_key(id.as_str()) || interlocks.contains(&id.as_str()) || known.raises(id)
-            {
+            let declared = by.contains_key(id.as_str()) || interlocks.contains(&id.as_str());
+            if declared || raised.iter().any(|it| it == id) {
                 continue;
             }
             let Some(entry) = table.entry("suppressed_by") else { continue };
             let message = format!("{}there is no alarm `{id}`", table.whose);
             let path = table.path_of("suppressed_by");
             let problem = findings.at(entry.value_at, "config.alarm.unknown", &path, message);
-            let names = by.keys().copied().chain(interlocks.iter().copied());
+            let declared = by.keys().copied().chain(interlocks.iter().copied());
+            let names = declared.chain(raised.iter().map(AsRef::as_ref));
             problem.hint = nearest(id, names).map(value::did_you_mean);
             problem.accepted = Some(
-                "names of alarms and interlocks; `MACHINE.offline`, `MACHINE.controller`".into(),
+                "names of alarms and interlocks; `MACHINE.offline`, `MACHINE.controller`; `house.disk` and its like"
+                    .into(),
             );
         }
         let next = |id: &str| by.get(id).copied().unwrap_or_default().to_vec();
@@ -158,36 +164,78 @@ fn outputs(all: &All<'_>, findings: &mut Findings) {
     }
 }
 
+/// What cuts a machine's power is put on again by nobody but a person.
+fn powers(all: &All<'_>, known: &Known<'_>, findings: &mut Findings) {
+    let mut refuse = |table: &Section<'_>, machine: &str, point: &str| {
+        let message = format!("`{point}` cuts the power of `{machine}`, which no rule puts on");
+        let accepted = "an interlock that cuts it; only a person puts it on";
+        say(table, "write", "config.power.rule", &message, accepted, findings);
+    };
+    for (table, follow) in right(&all.follows) {
+        if let Some((machine, _)) = known.cuts(&follow.point()) {
+            refuse(table, &machine.id, &follow.point());
+        }
+    }
+    for (table, interlock) in right(&all.interlocks) {
+        let Does::Write(output) = &interlock.does else { continue };
+        let cut = known.cuts(&output.point());
+        if let Some((machine, _)) = cut.filter(|(_, off)| output.value.is_on() != *off) {
+            refuse(table, &machine.id, &output.point());
+        }
+    }
+}
+
+/// What may only be written while something is so must have a value that it may always take: or
+/// else nobody could switch it off.
+fn guarded(all: &All<'_>, known: &Known<'_>, findings: &mut Findings) {
+    let switched_off = |point: &str| right(&all.follows).any(|(_, it)| it.point() == point);
+    for (table, permissive) in right(&all.permissives).filter(|(_, it)| it.what == What::Write) {
+        let about = |tag: &&Tag| permissive.tag.as_ref().is_none_or(|it| *it == tag.name);
+        let written = known.tags(&permissive.machine).iter().filter(|it| it.write).filter(about);
+        for tag in written.filter(|it| it.safe.is_none() && it.stop.is_none() && !it.is_a_bit()) {
+            let point = format!("{}.{}", permissive.machine, tag.name);
+            if switched_off(&point) {
+                continue;
+            }
+            let message = format!("`{point}` has neither `safe` nor `stop`: nothing would calm it");
+            let accepted = "a `safe` or a `stop` value of the tag, which is never refused";
+            say(table, "what", "config.rule.calm", &message, accepted, findings);
+        }
+    }
+}
+
 fn inputs(when: &Condition) -> Vec<String> {
     when.tests().into_iter().map(|it| it.point.clone()).collect()
 }
 
 /// A rule whose output comes back as its own input.
 fn circles(all: &All<'_>, findings: &mut Findings) {
-    let follows: Vec<(Vec<String>, String)> =
-        right(&all.follows).map(|(_, it)| (inputs(&it.when), it.point())).collect();
+    let follows = right(&all.follows).map(|(_, it)| (inputs(&it.when), it.point()));
+    let interlocks = right(&all.interlocks).filter_map(|(_, it)| match &it.does {
+        Does::Write(output) => Some((inputs(&it.when), output.point())),
+        Does::Stop { .. } => None,
+    });
+    let writes: Vec<(Vec<String>, String)> = follows.chain(interlocks).collect();
     // From a point to the points that are written because of it.
     let next = |point: &str| {
-        let moved = follows.iter().filter(|(inputs, _)| inputs.iter().any(|it| it == point));
+        let moved = writes.iter().filter(|(inputs, _)| inputs.iter().any(|it| it == point));
         moved.map(|(_, output)| output.clone()).collect::<Vec<_>>()
     };
     let accepted = "conditions about points that this rule does not move";
-    for (table, follow) in right(&all.follows) {
-        let output = follow.point();
-        if let Some(input) =
-            inputs(&follow.when).into_iter().find(|it| *it == output || reaches(&output, it, &next))
-        {
+    let mut look = |table: &Section<'_>, when: &Condition, output: String| {
+        let fed = |it: &String| *it == output || reaches(&output, it, &next);
+        if let Some(input) = inputs(when).into_iter().find(fed) {
             let over = if input == output { "" } else { ", over other rules" };
             let message = format!("its output `{output}` feeds its own input `{input}`{over}");
             say(table, "when", "config.rule.circle", &message, accepted, findings);
         }
+    };
+    for (table, follow) in right(&all.follows) {
+        look(table, &follow.when, follow.point());
     }
     for (table, interlock) in right(&all.interlocks) {
         let Does::Write(output) = &interlock.does else { continue };
-        if inputs(&interlock.when).contains(&output.point()) {
-            let message = format!("its output `{}` feeds its own input", output.point());
-            say(table, "when", "config.rule.circle", &message, accepted, findings);
-        }
+        look(table, &interlock.when, output.point());
     }
 }
 

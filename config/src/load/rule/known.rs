@@ -4,15 +4,17 @@ use std::borrow::Cow;
 
 use toml::de::DeValue;
 
+use crate::alarm::HOUSE as HOUSE_ALARMS;
 use crate::load::machine::Draft;
 use crate::load::nearest::nearest;
 use crate::load::value::{self, Read, Wrong};
-use crate::machine::{HEATERS, Machine};
+use crate::machine::{HEATERS, Machine, Mode};
+use crate::point::JOURNAL_WORDS;
 use crate::tag::{Kind, PinMode, Role, Source, Tag};
 
 /// What a machine that is on no bus reports about itself: of any driver, and of the GRBL family.
 const MOVES: [(&str, Says); 15] = [
-    ("mode", Says::Text),
+    ("mode", Says::Word(&MODES)),
     ("x", Says::Number),
     ("y", Says::Number),
     ("z", Says::Number),
@@ -45,8 +47,19 @@ const HOUSE: [(&str, Says); 7] = [
     ("load", Says::Number),
     ("undervoltage", Says::Flag),
     ("clock_synchronized", Says::Flag),
-    ("journal", Says::Text),
+    ("journal", Says::Word(&JOURNAL_WORDS)),
 ];
+
+/// What `mode` says of a machine.
+const MODES: [&str; Mode::ALL.len()] = {
+    let mut words = [""; Mode::ALL.len()];
+    let mut index = 0;
+    while index < words.len() {
+        words[index] = Mode::ALL[index].word();
+        index += 1;
+    }
+    words
+};
 
 /// The kind of value that a point says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +68,17 @@ pub(in crate::load) enum Says {
     Flag,
     /// A number in its unit.
     Number,
-    /// A word.
+    /// Any text.
     Text,
+    /// One of these words.
+    Word(&'static [&'static str]),
+}
+
+impl Says {
+    /// Whether it is a text of whatever kind.
+    pub(in crate::load) fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::Word(_))
+    }
 }
 
 /// Everything that is declared and may be named.
@@ -91,6 +113,12 @@ impl<'k> Known<'k> {
         })
     }
 
+    /// The tags of a machine that is declared.
+    pub(super) fn tags(&self, machine: &str) -> &'k [Tag] {
+        let found = self.machines.iter().find(|it| it.id == machine);
+        found.map(|it| &it.tags[..]).unwrap_or_default()
+    }
+
     /// Reads a point's name.
     pub(in crate::load) fn point(&self, value: &DeValue<'_>) -> Read<(String, Found<'k>)> {
         let said = value::text(value, 80)?;
@@ -101,7 +129,7 @@ impl<'k> Known<'k> {
     }
 
     /// Reads the name of a tag that rules may set.
-    pub(super) fn output(&self, value: &DeValue<'_>) -> Read<(&'k Machine, &'k Tag)> {
+    pub(in crate::load) fn output(&self, value: &DeValue<'_>) -> Read<(&'k Machine, &'k Tag)> {
         let (_, found) = self.point(value)?;
         match found.machine.zip(found.tag) {
             Some((_, tag)) if signals(tag) => {
@@ -113,6 +141,14 @@ impl<'k> Known<'k> {
                 Err(Wrong::Value("cannot be written", hint.map(str::to_owned)))
             }
         }
+    }
+
+    /// The machine whose power a point cuts, and the value that cuts it.
+    pub(super) fn cuts(&self, point: &str) -> Option<(&'k Machine, bool)> {
+        self.machines.iter().find_map(|it| {
+            let power = it.power.as_ref().filter(|power| power.point() == point)?;
+            Some((*it, power.off))
+        })
     }
 
     fn find(&self, name: &str) -> Option<Found<'k>> {
@@ -143,14 +179,11 @@ impl<'k> Known<'k> {
     }
 
     /// The ids of alarms that nobody declares: those of machines and of the house.
-    pub(super) fn raises(&self, id: &str) -> bool {
-        match id.split_once('.') {
-            Some(("house", _)) => true,
-            Some((machine, "offline" | "controller")) => {
-                self.machines.iter().any(|it| it.id == machine)
-            }
-            _ => false,
-        }
+    pub(super) fn raises(&self) -> impl Iterator<Item = Cow<'static, str>> {
+        let of_machines = self.machines.iter().flat_map(|machine| {
+            ["offline", "controller"].map(|it| Cow::Owned(format!("{}.{it}", machine.id)))
+        });
+        HOUSE_ALARMS.into_iter().map(Cow::Borrowed).chain(of_machines)
     }
 }
 

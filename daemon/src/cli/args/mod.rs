@@ -119,7 +119,8 @@ pub enum Verb {
     /// What one machine can be told
     #[command(flatten)]
     Machine(Order),
-    /// Stop a machine, or all: slow down, rest, then forget the program; position is kept
+    /// Stop a machine, or all: come to rest, then forget the program; a mill keeps its position, a
+    /// printer loses it and goes cold
     Stop {
         /// The machine's id
         #[arg(required_unless_present = "all")]
@@ -127,6 +128,9 @@ pub enum Verb {
         /// All machines
         #[arg(long, conflicts_with = "machine")]
         all: bool,
+        /// Abort: at once, whatever that costs in position, and power cut where a relay can
+        #[arg(long)]
+        abort: bool,
     },
     /// Show what happened; with --json one entry a line
     Events(EventsWanted),

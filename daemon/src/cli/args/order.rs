@@ -37,7 +37,7 @@ pub enum Order {
         /// The machine's id
         machine: String,
     },
-    /// Reset at once; position may be lost
+    /// Reset at once, and cut its power where a relay can; position may be lost
     Abort {
         /// The machine's id
         machine: String,

@@ -12,6 +12,7 @@
 //! own: requests on serial lines and pins come before everything but machines that move, those on
 //! the network come after them and before the doors.
 
+mod judge;
 mod kinds;
 mod task;
 
@@ -30,7 +31,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::task::{Bus, Ends, Seat};
-use super::{Handle, REQUESTS, lane};
+use super::{Handle, REQUESTS, Supply, lane};
 use crate::ledger;
 use crate::points::{PointId, Points};
 use crate::rules::Rules;
@@ -118,13 +119,26 @@ where
     let round = Arc::new(Mutex::new(Instant::now()));
     let mut seats = Vec::new();
     let mut handles = Vec::new();
+    let (supply, dark) = Supply::of(declared.len());
     for (seat, (machine, stops)) in declared.iter().zip(stops).enumerate() {
         let (live, seen) = watch::channel(Live::default());
         let declared = Arc::new(machine.clone());
         seats.push(Seat::new(declared.clone(), live, point_ids(machine, &around.points)));
         let (requests, round, bus) = (requests.clone(), round.clone(), Some(view.clone()));
         let rules = Rules::default();
-        handles.push(Handle { declared, stops, requests, live: seen, round, rules, seat, bus });
+        let (relay, supply) = (None, supply.clone());
+        handles.push(Handle {
+            declared,
+            stops,
+            requests,
+            live: seen,
+            round,
+            rules,
+            seat,
+            bus,
+            relay,
+            supply,
+        });
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let schedule = Schedule::new(Instant::now(), dialect, declared);
@@ -133,7 +147,7 @@ where
         if let Err(error) = headstock_drivers::link::os::realtime(priority) {
             tracing::info!(bus = %name, %error, "no realtime priority; a busy box may delay this bus");
         }
-        let ends = Ends { exits, asks, look, round };
+        let ends = Ends { exits, asks, look, dark, round };
         let bus = Bus::new(schedule, seats, ends, around);
         runtime.block_on(async move { bus.live(carrier()).await });
     })?;

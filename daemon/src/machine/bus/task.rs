@@ -4,9 +4,13 @@
 //!   apart --open--> together --lost--> apart ... until the house closes
 //! ```
 //!
-//! Together, one request is under way at a time; stops and wishes are taken in while it is, so
-//! that what is urgent is the next thing sent. Facts for the ledger are handed over without
+//! Together, one request is under way at a time; stops and wishes are taken in while it is. When
+//! something of a stop is to be sent it is called back: the carrier gives it up as soon as that is
+//! right. Whether rules still permit a value is asked at the moment at which it would leave: until then
+//! it may have waited here, and for the line. Facts for the ledger are handed over without
 //! waiting; those that do not fit stay here, and when too many pile up the least of them go.
+
+mod cut;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
@@ -21,16 +25,17 @@ use headstock_config::machine::{Controller, Live, Machine, Mode};
 use headstock_config::point::Value;
 use headstock_drivers::Refusal;
 use headstock_drivers::bus::schedule::{Look, Next, Outcome, Said, Schedule, Stopped, Ticket};
-use headstock_drivers::bus::{Carrier, Dialect, Fault, Place, Reading};
+use headstock_drivers::bus::{Carrier, Dialect, Errand, Fault, Haste, Place, Reading};
 use headstock_drivers::link::OpenError;
 use headstock_drivers::link::retry::Retry;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep_until;
 
 use super::Surroundings;
+use super::judge::{Asker, Judge};
 use crate::clock::now_ms;
 use crate::ledger;
-use crate::machine::lane::{self, Exit, StopNow};
+use crate::machine::lane::{self, CutNow, Exit, StopNow, Urgent};
 use crate::machine::{Ask, Error, Sent, What};
 use crate::points::{News, PointId};
 
@@ -46,6 +51,8 @@ pub(super) struct Ends {
     pub(super) exits: Vec<Exit>,
     pub(super) asks: mpsc::Receiver<Ask>,
     pub(super) look: watch::Sender<Option<Look>>,
+    /// Whether the power of each machine is off.
+    pub(super) dark: watch::Receiver<Vec<bool>>,
     /// When it last went round.
     pub(super) round: Arc<Mutex<Instant>>,
 }
@@ -57,6 +64,8 @@ pub(super) struct Seat {
     points: Vec<Option<PointId>>,
     /// Those who wait to hear that a stop was sent.
     stops: Vec<StopNow>,
+    /// Those who wait to hear that a tag has cut a power: one for each tag.
+    cuts: Vec<CutNow>,
 }
 
 impl Seat {
@@ -65,7 +74,7 @@ impl Seat {
         live: watch::Sender<Live>,
         points: Vec<Option<PointId>>,
     ) -> Self {
-        Self { declared, live, points, stops: Vec::new() }
+        Self { declared, live, points, stops: Vec::new(), cuts: Vec::new() }
     }
 }
 
@@ -76,7 +85,7 @@ pub(super) struct Bus<D: Dialect> {
     ends: Ends,
     around: Surroundings,
     /// Who waits for a write.
-    askers: BTreeMap<Ticket, oneshot::Sender<Result<(), Error>>>,
+    askers: BTreeMap<Ticket, Asker>,
     tickets: Ticket,
     unrecorded: VecDeque<Fact>,
     /// When the bus is to be left whatever has been said by then.
@@ -89,6 +98,9 @@ pub(super) struct Bus<D: Dialect> {
 /// Somebody wants something.
 enum Call {
     Stop(usize, StopNow),
+    Cut(usize, CutNow),
+    /// The power of a machine has been cut, or is there again.
+    Supply,
     Ask(Ask),
     Closing,
 }
@@ -179,9 +191,12 @@ impl<D: Dialect> Bus<D> {
             if self.leave_at.is_some_and(|at| at <= now || self.schedule.idle()) {
                 return None;
             }
+            self.schedule.house_is_alive(!self.around.heart.stopped(now));
             let lost = match self.schedule.next(now) {
-                Next::Do { machine, request, stops } => {
-                    self.perform(carrier, machine, &request, stops).await
+                Next::Do { machine, request, haste, tickets, begun } => {
+                    let declared = self.seats[machine].declared.clone();
+                    let judge = Judge::new(declared, &self.askers, &tickets, begun);
+                    self.perform(carrier, machine, &request, haste, judge).await
                 }
                 Next::Wait(until) => self.wait(carrier, until).await,
             };
@@ -197,24 +212,37 @@ impl<D: Dialect> Bus<D> {
         carrier: &mut impl Carrier<D>,
         machine: usize,
         request: &D::Request,
-        stops: bool,
+        haste: Haste,
+        judge: Judge,
     ) -> Option<String> {
         // Those who come later wait for a request of their own.
         let waiting = self.seats[machine].stops.len();
         let result = {
-            let mut performing = pin!(carrier.perform(machine, request));
+            let called_back = Notify::new();
+            let mut recall = pin!(called_back.notified());
+            let may = || judge.permits();
+            let errand = Errand { haste, recall: Some(recall.as_mut()), may: Some(&may) };
+            let mut performing = pin!(carrier.perform(machine, request, errand));
+            let mut calls_back = true;
             loop {
+                let pressed = self.schedule.pressed_at().filter(|_| calls_back);
+                let round = Instant::now() + ROUND;
                 tokio::select! {
                     biased;
                     call = self.called() => self.take(call),
+                    () = sleep_until(pressed.unwrap_or(round).into()), if pressed.is_some() => {
+                        calls_back = false;
+                        called_back.notify_one();
+                    }
                     result = &mut performing => break result,
                     // A device may take its time: the task lives nevertheless.
-                    () = tokio::time::sleep(ROUND) => self.go_round(),
+                    () = sleep_until(round.into()) => self.go_round(),
                 }
             }
         };
+        judge.refuse(&mut self.askers);
         let now = Instant::now();
-        let told = stops && heard_of(&result, carrier.sent());
+        let told = haste != Haste::Turn && heard_of(&result, carrier.sent());
         let lost = match &result {
             Err(Fault::Lost(why)) => Some(why.clone()),
             _ => None,
@@ -264,7 +292,11 @@ impl<D: Dialect> Bus<D> {
     async fn called(&mut self) -> Call {
         tokio::select! {
             biased;
-            (seat, stop) = lane::next_of(&mut self.ends.exits) => Call::Stop(seat, stop),
+            (seat, urgent) = lane::next_of(&mut self.ends.exits) => match urgent {
+                Urgent::Stop(stop) => Call::Stop(seat, stop),
+                Urgent::Cut(cut) => Call::Cut(seat, cut),
+            },
+            Ok(()) = self.ends.dark.changed() => Call::Supply,
             () = self.around.closing.cancelled(), if self.leave_at.is_none() => Call::Closing,
             Some(ask) = self.ends.asks.recv() => Call::Ask(ask),
         }
@@ -274,6 +306,8 @@ impl<D: Dialect> Bus<D> {
         let now = Instant::now();
         match call {
             Call::Stop(seat, stop) => self.stop(now, seat, stop),
+            Call::Cut(seat, cut) => self.cut(now, seat, cut),
+            Call::Supply => self.supply(now),
             Call::Ask(ask) => self.answer(now, ask),
             Call::Closing => {
                 self.schedule.close(now);
@@ -295,19 +329,32 @@ impl<D: Dialect> Bus<D> {
     fn answer(&mut self, now: Instant, ask: Ask) {
         // Judged once more: it may have waited.
         let permitted = ask.permitted(&self.seats[ask.seat].declared);
-        let Ask { seat, what, stops, answer, .. } = ask;
-        let overtaken = stops < self.ends.exits[seat].asked();
+        let Ask { seat, what, stops, permit, answer, .. } = ask;
+        let tag = match &what {
+            What::Obey(Command::Write { tag, .. }) => self.place_of(seat, tag),
+            _ => None,
+        };
+        let overtaken = self.ends.exits[seat].overtook(stops, tag);
         let begun = permitted.and_then(|()| match what {
             _ if overtaken => Err(Error::Overtaken),
-            What::Obey(Command::Write { tag, value }) => self.write(now, seat, &tag, &value),
+            What::Obey(Command::Write { tag, value }) => {
+                let ticket = self.write(now, seat, &tag, &value)?;
+                Ok((ticket, Command::Write { tag, value }))
+            }
             What::Obey(_) => Err(Refusal::Unsupported("do that; it takes values for tags").into()),
             What::Start(_) => Err(Refusal::Unsupported("run programs").into()),
         });
         match begun {
-            Ok(ticket) => drop(self.askers.insert(ticket, answer)),
+            Ok((ticket, command)) => {
+                self.askers.insert(ticket, Asker { permit, command, answer });
+            }
             // The asker may have gone.
             Err(error) => drop(answer.send(Err(error))),
         }
+    }
+
+    fn place_of(&self, seat: usize, tag: &str) -> Option<usize> {
+        self.seats[seat].declared.tags.iter().position(|it| it.name == tag)
     }
 
     fn write(
@@ -343,22 +390,26 @@ impl<D: Dialect> Bus<D> {
     /// Passes on what there is to be told.
     fn tell(&mut self) {
         let said = self.schedule.take();
-        let (mut news, mut answers) = (Vec::new(), Vec::new());
+        let (mut news, mut answers, mut cuts) = (Vec::new(), Vec::new(), Vec::new());
         for said in said {
             match said {
                 Said::Reading(reading) => news.extend(self.news(reading)),
                 Said::Answer(ticket, outcome) => answers.push((ticket, outcome)),
+                Said::Cut(place, outcome) => cuts.push((place, outcome)),
                 said => self.fact(said),
             }
         }
         if !news.is_empty() {
             self.around.points.report(news);
         }
+        for (place, outcome) in cuts {
+            self.cut_over(place, outcome);
+        }
         // Whoever asked finds what was read back in the points.
         for (ticket, outcome) in answers {
             if let Some(asker) = self.askers.remove(&ticket) {
                 // The asker may have gone; the value stands either way.
-                asker.send(result(outcome)).ok();
+                asker.answer.send(result(outcome)).ok();
             }
         }
         for seat in 0..self.seats.len() {
@@ -407,7 +458,16 @@ impl<D: Dialect> Bus<D> {
                 let text = format!("an output may not be in its safe state: {why}");
                 self.note(machine, Event::Message { text });
             }
-            Said::AtRest(..) | Said::Reading(_) | Said::Answer(..) => (),
+            Said::NotWatched(machine, why) => {
+                let machine_id = &self.seats[machine].declared.id;
+                tracing::error!(machine = %machine_id, %why, "it takes no signs of life");
+                let text = format!(
+                    "it takes no signs of life ({why}) and will not stop when this box falls \
+                     silent: compare `watchdog` with its manual"
+                );
+                self.note(machine, Event::Message { text });
+            }
+            Said::AtRest(..) | Said::Reading(_) | Said::Answer(..) | Said::Cut(..) => (),
         }
     }
 
@@ -479,8 +539,8 @@ impl<D: Dialect> Bus<D> {
 fn heard_of<A>(result: &Result<A, Fault>, sent: bool) -> bool {
     match result {
         Ok(_) | Err(Fault::Refused { .. }) => true,
-        Err(Fault::Silence(_) | Fault::Garbled(_) | Fault::Away(_)) => sent,
-        Err(Fault::Absent(_) | Fault::Unlike(_) | Fault::Lost(_)) => false,
+        Err(Fault::Silence(_) | Fault::Garbled(_) | Fault::Away(_) | Fault::GaveWay { .. }) => sent,
+        Err(Fault::Absent(_) | Fault::Unlike(_) | Fault::Lost(_) | Fault::Forbidden) => false,
     }
 }
 
@@ -493,10 +553,12 @@ fn result(outcome: Outcome) -> Result<(), Error> {
         Outcome::NoAnswer(_)
         | Outcome::Unread(_)
         | Outcome::Mismatch { .. }
+        | Outcome::Forbidden { begun: true }
         | Outcome::Offline { begun: true, .. } => Err(Error::Unverified(said)),
-        Outcome::Expired | Outcome::Superseded | Outcome::Offline { .. } => {
-            Err(Error::NotSent(said))
-        }
+        Outcome::Expired
+        | Outcome::Superseded
+        | Outcome::Forbidden { .. }
+        | Outcome::Offline { .. } => Err(Error::NotSent(said)),
         Outcome::Overtaken => Err(Error::Overtaken),
     }
 }

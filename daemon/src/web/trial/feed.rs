@@ -225,6 +225,28 @@ async fn a_key_that_is_held_over_the_feed_is_let_go_when_the_socket_is_closed() 
     };
     let jog = tokio::time::timeout(MOMENT, held).await.expect("it is held");
     assert!(jog.stop_mm <= 5.0 && jog.toward == [-1, 0, 0], "{jog:?}");
+
+    // Somebody else who tries comes and goes without a trace.
+    let token = trial.token("tablet", Role::Operator).await;
+    let mut other = Client::open_as(&trial, "?after=0", Some(&token)).await;
+    let refused = async {
+        loop {
+            client.say(key("mill")).await;
+            other.say(key("mill")).await;
+            if other.refusal().await == "desk.in_hand" {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(MOMENT, refused).await.expect("it is in somebody's hand");
+    drop(other);
+    for _ in 0..20 {
+        client.say(key("mill")).await;
+        client.hear().await.expect("an open feed");
+    }
+    let events = trial.get("/api/v1/events?limit=1000").await;
+    assert!(!events.as_array().unwrap().iter().any(is_end), "{events}");
+
     drop(client);
     let ended = |it: &Value| it.as_array().unwrap().iter().any(is_end);
     fn is_end(entry: &Value) -> bool {

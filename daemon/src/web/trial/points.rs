@@ -50,7 +50,9 @@ async fn a_point_is_read_back_in_time() {
         assert_eq!(last["last"], "idle", "{query}");
     }
     assert_eq!(trial.get("/api/v1/points/mill.mode?from=-2h&to=-1h").await, json!([]));
-    for query in ["?from=then", "?from=-1h&every=1ms", "?from=now&to=-1s", "?every=x"] {
+    for query in
+        ["?from=then", "?from=-1h&evry=1m", "?from=-1h&every=1ms", "?from=now&to=-1s", "?every=x"]
+    {
         let refused = trial.ask("GET", &format!("/api/v1/points/mill.mode{query}"), "").await;
         assert_eq!(refused.refused(400), "web.query", "{query}");
     }

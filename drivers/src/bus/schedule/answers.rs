@@ -12,6 +12,11 @@ impl<D: Dialect> Schedule<D> {
     pub fn done(&mut self, now: Instant, result: Result<D::Answer, Fault>) {
         let Some(doing) = self.doing.take() else { return };
         self.load.busy(doing.began, now);
+        match result {
+            Err(Fault::GaveWay { sent }) => return self.gave_way(now, &doing, sent),
+            Err(Fault::Forbidden) => return self.forbidden(now, &doing),
+            _ => (),
+        }
         self.count(now, &doing, result.as_ref().err());
         if let Err(Fault::Lost(why)) = &result {
             return self.lost(now, why);
@@ -25,7 +30,7 @@ impl<D: Dialect> Schedule<D> {
         match doing.what {
             What::Poll(index) => self.polled(now, index, result.err()),
             What::Job(id) => self.stepped(now, id, &doing.request, result),
-            What::Beat => (),
+            What::Beat => self.beaten(doing.machine, &doing.request, result.as_ref().err()),
         }
         self.settle(now);
     }
@@ -69,6 +74,9 @@ impl<D: Dialect> Schedule<D> {
     /// What this says about the device.
     fn judge(&mut self, now: Instant, doing: &Doing<D::Request>, fault: Option<&Fault>) {
         let machine = doing.machine;
+        if self.units[machine].dark {
+            return;
+        }
         match fault {
             // Whoever refuses is there.
             None | Some(Fault::Refused { .. }) => {
@@ -99,8 +107,8 @@ impl<D: Dialect> Schedule<D> {
         for slot in self.slots.iter_mut().filter(|slot| slot.machine == machine && !read(slot)) {
             slot.at_once(now);
         }
-        if let Some((at, _)) = &mut self.units[machine].beat {
-            *at = now;
+        if let Some(beat) = &mut self.units[machine].beat {
+            beat.at_once(now);
         }
         // It is to be seen at rest now, whatever it was before it went.
         if let Some(stopping) = &mut self.units[machine].stopping {
@@ -130,6 +138,10 @@ impl<D: Dialect> Schedule<D> {
             self.answer(job.tickets, &outcome);
         }
         for job in self.jobs.iter_mut().filter(|job| job.place.machine == machine) {
+            if job.class == Class::Cut {
+                let outcome = Outcome::Offline { why: why.clone(), begun: job.begun };
+                self.out.push(Said::Cut(job.place, outcome));
+            }
             job.restart();
         }
     }
@@ -240,7 +252,9 @@ impl<D: Dialect> Schedule<D> {
     fn fails(&mut self, now: Instant, id: u64, fault: Fault, given_up: bool) {
         let Some(job) = self.job(id) else { return };
         let stop = job.class != Class::Asked;
-        let waits = matches!(fault, Fault::Refused { .. }) || stop;
+        // What collided with something is sent again at once.
+        let collided = matches!(fault, Fault::Garbled(_)) && job.is_fresh();
+        let waits = matches!(fault, Fault::Refused { .. }) || stop && !collided;
         if (given_up && !stop) || !job.again(now, waits) {
             let outcome = job.failed(fault);
             return self.finish(id, outcome);

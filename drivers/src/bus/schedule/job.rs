@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use headstock_config::point::Value;
 
 use super::{Outcome, Ticket};
-use crate::bus::{Fault, Place, Write};
+use crate::bus::{Fault, Haste, Place, Write};
 
 /// A write that has not been begun by then is given up.
 pub(super) const TIME_TO_LIVE: Duration = Duration::from_secs(2);
@@ -27,12 +27,21 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// What a job is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
+    /// It cuts a power: a stop of one tag.
+    Cut,
     /// A stop: before everything else.
     Stop,
     /// An output takes its safe state: like a stop, and nobody waits for it.
     Safe,
     /// Somebody has asked for it.
     Asked,
+}
+
+impl Class {
+    /// Other requests give way to it.
+    pub(super) fn presses(self) -> bool {
+        matches!(self, Self::Cut | Self::Stop)
+    }
 }
 
 /// Where it is.
@@ -103,6 +112,28 @@ impl<R: Clone> Job<R> {
             Step::Detour(_) => self.detour.as_ref().map(|(read, _)| read),
             Step::Verify(_) => self.plan.verify.as_ref(),
         }
+    }
+
+    /// How much of a hurry its next request is in.
+    pub(super) fn haste(&self) -> Haste {
+        match self.step {
+            _ if !self.class.presses() => Haste::Turn,
+            Step::Send(_) => Haste::Stops,
+            Step::Detour(_) | Step::Verify(_) => Haste::Confirms,
+        }
+    }
+
+    /// Who has asked for what is sent next: rules may have come to stand against it.
+    pub(super) fn judged(&self) -> Vec<Ticket> {
+        match self.step {
+            Step::Send(_) => self.tickets.clone(),
+            Step::Detour(_) | Step::Verify(_) => Vec::new(),
+        }
+    }
+
+    /// It has hardly been tried.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.tries < TRIES
     }
 
     /// A request was carried out: what is next. `None`: nothing, it is done.

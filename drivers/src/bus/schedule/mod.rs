@@ -1,15 +1,16 @@
 //! What comes next on a bus.
 //!
 //! ```text
-//!  stops, safe states -+
+//!  cuts, stops, safe --+
 //!  signs of life ------+
 //!  writes, read-backs -+--> next --> one request --> done --> readings, answers
 //!  polls, by deadline -+
 //!  probes of the dead -+
 //! ```
 //!
-//! Nothing is interrupted: what is urgent comes after the request that is under way, and none of
-//! those takes longer than the dialect allows. Polls are released at fixed phases and go by the
+//! A stop interrupts whatever is under way and is not a stop itself ([`Schedule::pressed_at`]); what
+//! gave way is made again, and counts against nobody. Anything else that is urgent comes after the
+//! request that is under way, and none of those takes longer than the dialect allows. Polls are released at fixed phases and go by the
 //! earliest deadline; fast and slow ones are one class, since a deadline says which is urgent and
 //! a slow poll must not starve.
 //!
@@ -21,8 +22,11 @@
 //! bus while others are alive; what was asked for before a stop is not sent after it.
 
 mod answers;
+mod beats;
+mod cut;
 mod job;
 mod load;
+mod press;
 mod slot;
 mod stops;
 #[cfg(test)]
@@ -36,13 +40,14 @@ use headstock_config::command::Stop;
 use headstock_config::machine::{Machine, Mode};
 use headstock_config::point::{Quality, Value};
 
+use self::beats::Beat;
 use self::job::{Class, Job, Step, same};
 pub use self::load::{Load, Times};
 use self::slot::Slot;
 pub use self::stops::Stopped;
 pub use self::unit::{Counts, Health};
 use self::unit::{Rest, Unit};
-use super::{Dialect, Fault, Place, Reading};
+use super::{Dialect, Fault, Haste, Place, Reading};
 
 /// A probe may take this share of the time that passes until the next one: a twentieth in all.
 const PROBE_PAUSE: u32 = 19;
@@ -76,6 +81,11 @@ pub enum Outcome {
     Superseded,
     /// A stop came; it is not sent any more.
     Overtaken,
+    /// A rule stood against it when it would have been sent.
+    Forbidden {
+        /// It had been sent before, and whether it was done is not known.
+        begun: bool,
+    },
     /// The device went offline; it is not sent any more.
     Offline {
         /// Why.
@@ -104,6 +114,12 @@ impl std::fmt::Display for Outcome {
             Self::Expired => out.write_str("the bus was too busy to send it in time"),
             Self::Superseded => out.write_str("another value was set before this one was sent"),
             Self::Overtaken => out.write_str("the machine was stopped before this was sent"),
+            Self::Forbidden { begun: false } => {
+                out.write_str("a rule stood against it when its turn came")
+            }
+            Self::Forbidden { begun: true } => out.write_str(
+                "a rule stood against sending it again, and whether it was written is not known",
+            ),
             Self::Offline { why, begun: false } => write!(out, "the device went offline: {why}"),
             Self::Offline { why, begun: true } => {
                 write!(
@@ -130,8 +146,12 @@ pub enum Said {
     AtRest(usize, Stop),
     /// A stop was given up, and why.
     NotStopped(usize, String),
+    /// What has come of a tag that cuts a power.
+    Cut(Place, Outcome),
     /// An output is not known to be in its safe state, and why.
     NotSafe(usize, String),
+    /// A device does not take the house's signs of life, and why.
+    NotWatched(usize, String),
 }
 
 /// What is to be done now.
@@ -143,8 +163,12 @@ pub enum Next<R> {
         machine: usize,
         /// What is asked.
         request: R,
-        /// It is part of a stop.
-        stops: bool,
+        /// How much of a hurry it is in; any at all: it is part of a stop.
+        haste: Haste,
+        /// Whose value it sends. Rules are asked once more before it leaves.
+        tickets: Vec<Ticket>,
+        /// That value has been sent before.
+        begun: bool,
     },
     /// Nothing before this time; `None`: nothing until something is asked for.
     Wait(Option<Instant>),
@@ -164,6 +188,9 @@ struct Doing<R> {
     machine: usize,
     what: What,
     request: R,
+    haste: Haste,
+    /// Its job had been on the wire before.
+    begun: bool,
 }
 
 /// What is known of a bus at a moment, for people.
@@ -208,6 +235,8 @@ pub struct Schedule<D: Dialect> {
     link: bool,
     /// Outputs that the house drives take their safe states and nothing else is begun.
     closing: bool,
+    /// The house does its work.
+    alive: bool,
     load: Load,
     out: Vec<Said>,
 }
@@ -227,7 +256,7 @@ impl<D: Dialect> Schedule<D> {
             let rests = machine.tags.iter().enumerate().filter_map(|(tag, declared)| {
                 declared.rest_below.map(|below| Rest { tag, below, last: None })
             });
-            let beat = dialect.heartbeat(index, 0).map(|(period, _)| period);
+            let beat = dialect.heartbeat(index, 0).map(|(period, _)| Beat::new(now, period));
             Unit::new(now, rests.collect(), beat)
         };
         let units = machines.iter().enumerate().map(unit).collect();
@@ -242,6 +271,7 @@ impl<D: Dialect> Schedule<D> {
             probe_after: now,
             link: false,
             closing: false,
+            alive: true,
             load: Load::new(now),
             out: Vec::new(),
         }
@@ -316,27 +346,30 @@ impl<D: Dialect> Schedule<D> {
         what: What,
         request: D::Request,
     ) -> Next<D::Request> {
+        let (mut haste, mut tickets, mut begun) = (Haste::Turn, Vec::new(), false);
         match what {
-            What::Poll(index) => self.slots[index].goes(now),
+            What::Poll(index) => {
+                let slot = &mut self.slots[index];
+                if slot.urgent {
+                    haste = Haste::Confirms;
+                }
+                slot.goes(now);
+            }
             What::Job(id) => {
                 if let Some(job) = self.job(id) {
-                    job.begun = true;
+                    (haste, tickets) = (job.haste(), job.judged());
+                    begun = std::mem::replace(&mut job.begun, true);
                 }
             }
             What::Beat => {
-                let unit = &mut self.units[machine];
-                unit.beats += 1;
-                if let Some((at, period)) = &mut unit.beat {
-                    *at = (*at + *period).max(now);
+                if let Some(beat) = &mut self.units[machine].beat {
+                    beat.goes(now);
                 }
             }
         }
-        let stops = match what {
-            What::Job(id) => self.job(id).is_some_and(|job| job.class == Class::Stop),
-            What::Poll(_) | What::Beat => false,
-        };
-        self.doing = Some(Doing { began: now, machine, what, request: request.clone() });
-        Next::Do { machine, request, stops }
+        let asked = request.clone();
+        self.doing = Some(Doing { began: now, machine, what, request: asked, haste, begun });
+        Next::Do { machine, request, haste, tickets, begun }
     }
 
     fn choose(&self, now: Instant) -> Option<(usize, What, D::Request)> {
@@ -347,21 +380,10 @@ impl<D: Dialect> Schedule<D> {
             .or_else(|| self.probe(now))
     }
 
-    /// A sign of life that is due.
-    fn beat(&self, now: Instant) -> Option<(usize, What, D::Request)> {
-        let mut units = self.units.iter().enumerate();
-        let (machine, unit) = units.find(|(_, unit)| {
-            unit.health == Health::Online && unit.beat.is_some_and(|(at, _)| at <= now)
-        })?;
-        let (_, request) = self.dialect.heartbeat(machine, unit.beats)?;
-        Some((machine, What::Beat, request))
-    }
-
     /// The poll with the earliest deadline among those that have been released.
     fn poll(&self, now: Instant) -> Option<(usize, What, D::Request)> {
-        let released = self.slots.iter().enumerate().filter(|(_, slot)| {
-            slot.due <= now && self.units[slot.machine].reachable() && !self.closing
-        });
+        let released = self.slots.iter().enumerate();
+        let released = released.filter(|(_, slot)| slot.due <= now && self.is_polled(slot));
         let (index, slot) = released.min_by_key(|(_, slot)| (!slot.urgent, slot.deadline()))?;
         Some((slot.machine, What::Poll(index), slot.request.clone()))
     }
@@ -381,6 +403,9 @@ impl<D: Dialect> Schedule<D> {
     fn probe_time(&self, machine: usize) -> Option<Instant> {
         let unit = &self.units[machine];
         match unit.health {
+            // It is known why, and until when, it does not answer.
+            _ if unit.dark => None,
+            _ if self.held_back(machine) => None,
             Health::Suspect => Some(unit.probe_at),
             Health::Offline if self.link => Some(unit.probe_at.max(self.probe_after)),
             _ => None,
@@ -389,16 +414,14 @@ impl<D: Dialect> Schedule<D> {
 
     /// When there may be something to do.
     fn wake(&self) -> Option<Instant> {
-        let polls = self.slots.iter().filter(|slot| self.units[slot.machine].reachable());
-        let polls = polls.filter(|_| !self.closing).map(|slot| slot.due);
+        let polls = self.slots.iter().filter(|slot| self.is_polled(slot));
+        let polls = polls.map(|slot| slot.due);
         let probes = (0..self.units.len()).filter_map(|machine| self.probe_time(machine));
-        let beats = self.units.iter().filter(|unit| unit.health == Health::Online);
-        let beats = beats.filter_map(|unit| unit.beat.map(|(at, _)| at));
         let jobs = self.jobs.iter().flat_map(|job| {
             let begins = self.job_time(job);
-            begins.into_iter().chain(job.expires.filter(|_| !job.begun))
+            begins.into_iter().chain(self.expires(job))
         });
-        polls.chain(probes.filter(|_| !self.closing)).chain(beats).chain(jobs).min()
+        polls.chain(probes.filter(|_| !self.closing)).chain(self.beats_at()).chain(jobs).min()
     }
 }
 

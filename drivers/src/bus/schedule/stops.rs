@@ -54,7 +54,11 @@ impl<D: Dialect> Schedule<D> {
         // Where an output is yet to become safe and this says nothing of it, it still becomes so.
         let written = |place: Place| values.iter().any(|(it, _)| *it == place);
         let unsafe_yet = self.waits(machine, Class::Safe);
-        self.overtake(machine, |job| job.class != Class::Safe || written(job.place));
+        self.overtake(machine, |job| match job.class {
+            Class::Cut => false,
+            Class::Safe => written(job.place),
+            Class::Stop | Class::Asked => true,
+        });
         if unsafe_yet {
             self.met(machine);
         }
@@ -86,7 +90,7 @@ impl<D: Dialect> Schedule<D> {
         self.closing = true;
         for machine in 0..self.units.len() {
             if self.units[machine].stopping.is_none() {
-                self.overtake(machine, |_| true);
+                self.overtake(machine, |job| job.class != Class::Cut);
             }
             if self.units[machine].reachable() {
                 self.make_safe(now, machine);
@@ -155,7 +159,7 @@ impl<D: Dialect> Schedule<D> {
                     whole = false;
                     self.out.push(match class {
                         Class::Safe => Said::NotSafe(machine, why),
-                        Class::Stop | Class::Asked => Said::NotStopped(machine, why),
+                        Class::Cut | Class::Stop | Class::Asked => Said::NotStopped(machine, why),
                     });
                 }
             }
@@ -164,7 +168,7 @@ impl<D: Dialect> Schedule<D> {
     }
 
     /// What waits for this machine is given up, as far as it is `of` these.
-    fn overtake(&mut self, machine: usize, of: impl Fn(&Job<D::Request>) -> bool) {
+    pub(super) fn overtake(&mut self, machine: usize, of: impl Fn(&Job<D::Request>) -> bool) {
         let jobs = std::mem::take(&mut self.jobs);
         let (over, kept): (Vec<_>, Vec<_>) =
             jobs.into_iter().partition(|job| job.place.machine == machine && of(job));

@@ -16,6 +16,7 @@ use headstock_config::command::Stop;
 use headstock_config::machine::Mode;
 use headstock_config::point::Value;
 
+use super::beats::Beat;
 use super::job::same;
 use super::load::Times;
 use crate::bus::Fault;
@@ -101,6 +102,8 @@ pub(super) struct Stopping {
 pub(super) struct Unit {
     pub(super) health: Health,
     silences: u32,
+    /// Its latest request was given up for a stop before it had answered.
+    pub(super) given_up: bool,
     probes: u32,
     /// When a suspect or lost device is asked again.
     pub(super) probe_at: Instant,
@@ -109,32 +112,34 @@ pub(super) struct Unit {
     /// One of them has not, this time.
     pub(super) missed: bool,
     pub(super) stopping: Option<Stopping>,
+    /// Its own power is off, as far as the house knows.
+    pub(super) dark: bool,
     /// It has been stopped and nothing has been heard or asked since that would undo it: what is
     /// read back for as long as that is so, by tag.
     pub(super) stopped: Option<Vec<(usize, Value)>>,
     pub(super) rests: Vec<Rest>,
-    /// When the next sign of life is due, how often, and how many were sent.
-    pub(super) beat: Option<(Instant, Duration)>,
-    pub(super) beats: u64,
+    /// Its signs of life, if it wants them.
+    pub(super) beat: Option<Beat>,
     pub(super) counts: Counts,
     /// The last fault.
     pub(super) why: String,
 }
 
 impl Unit {
-    pub(super) fn new(now: Instant, rests: Vec<Rest>, beat: Option<Duration>) -> Self {
+    pub(super) fn new(now: Instant, rests: Vec<Rest>, beat: Option<Beat>) -> Self {
         Self {
             health: Health::Offline,
             silences: 0,
+            given_up: false,
             probes: 0,
             probe_at: now,
             met: false,
             missed: false,
             stopping: None,
+            dark: false,
             stopped: None,
             rests,
-            beat: beat.map(|period| (now, period)),
-            beats: 0,
+            beat,
             counts: Counts::default(),
             why: "the bus is not open".into(),
         }
@@ -142,14 +147,16 @@ impl Unit {
 
     /// The bus has been opened.
     pub(super) fn opened(&mut self) {
-        self.health = Health::Unknown;
+        self.health = if self.dark { Health::Offline } else { Health::Unknown };
         self.silences = 0;
+        self.given_up = false;
         self.probes = 0;
     }
 
     /// It has answered. Whether that is news.
     pub(super) fn answered(&mut self) -> bool {
         self.silences = 0;
+        self.given_up = false;
         self.probes = 0;
         let news = matches!(self.health, Health::Unknown | Health::Offline);
         self.health = Health::Online;
@@ -160,6 +167,7 @@ impl Unit {
     /// from device to device.
     pub(super) fn silent(&mut self, now: Instant, fault: &Fault, chance: u64) -> bool {
         self.silences = self.silences.saturating_add(1);
+        self.given_up = false;
         self.why = fault.to_string();
         let before = self.health;
         self.health = match before {
@@ -195,6 +203,11 @@ impl Unit {
             rest.last = None;
         }
         news
+    }
+
+    /// It has answered the last time.
+    pub(super) fn answers(&self) -> bool {
+        self.health == Health::Online && self.silences == 0 && !self.given_up
     }
 
     /// It may be asked for this and that.

@@ -6,7 +6,7 @@ use headstock_config::point::Value;
 
 use super::job::{Class, Job, Step, TIME_TO_LIVE};
 use super::stops::shows;
-use super::{Health, Outcome, Place, Said, Schedule, Ticket, What};
+use super::{Fault, Health, Outcome, Place, Said, Schedule, Ticket, What};
 use crate::Refusal;
 use crate::bus::Dialect;
 
@@ -26,6 +26,9 @@ impl<D: Dialect> Schedule<D> {
         let unit = &self.units[place.machine];
         if unit.health == Health::Offline || self.closing {
             return Err(Refusal::NotOnline);
+        }
+        if self.cutting(place) {
+            return Err(Refusal::NotNow("switching off"));
         }
         if unit.stopping.is_some() {
             return Err(Refusal::NotNow("holding"));
@@ -60,14 +63,17 @@ impl<D: Dialect> Schedule<D> {
 
     /// Writes that could not be begun in time.
     pub(super) fn expire(&mut self, now: Instant) {
-        let late = self
-            .jobs
-            .iter()
-            .filter(|job| !job.begun && job.expires.is_some_and(|expires| expires <= now));
-        let late: Vec<u64> = late.map(|job| job.id).collect();
-        for id in late {
-            self.finish(id, Outcome::Expired);
+        let late = self.jobs.iter().filter(|job| self.expires(job).is_some_and(|at| at <= now));
+        let late: Vec<(u64, bool)> = late.map(|job| (job.id, job.begun)).collect();
+        for (id, begun) in late {
+            let gave_way = Outcome::NoAnswer(Fault::GaveWay { sent: true });
+            self.finish(id, if begun { gave_way } else { Outcome::Expired });
         }
+    }
+
+    /// When a write is given up if it gets no turn; `None`: it is on its way.
+    pub(super) fn expires(&self, job: &Job<D::Request>) -> Option<Instant> {
+        job.expires.filter(|_| !job.begun || self.held_back(job.place.machine))
     }
 
     /// The job that is to go on now, of those of a class.
@@ -79,8 +85,10 @@ impl<D: Dialect> Schedule<D> {
         let ready = self.jobs.iter().filter(|job| of(job.class));
         let ready = ready.filter(|job| self.job_time(job).is_some_and(|at| at <= now));
         // All values of a stop are sent before the first of them is read back.
-        let order =
-            |job: &&Job<D::Request>| (job.class, matches!(job.step, Step::Verify(_)), job.id);
+        let order = |job: &&Job<D::Request>| {
+            let rank = job.class.max(Class::Stop);
+            (rank, matches!(job.step, Step::Verify(_)), job.class, job.id)
+        };
         let job = ready.min_by_key(order)?;
         Some((job.place.machine, What::Job(job.id), self.request_of(job)?))
     }
@@ -94,8 +102,14 @@ impl<D: Dialect> Schedule<D> {
         }
         let unit = &self.units[job.place.machine];
         match unit.health {
+            _ if job.class == Class::Asked && self.held_back(job.place.machine) => None,
             Health::Online | Health::Unknown => Some(job.not_before),
+            Health::Suspect if job.class.presses() && !unit.dark => Some(job.not_before),
             // A stop is what a device that does not answer is probed with.
+            // One that cuts a power does not wait for its share of the bus.
+            _ if job.class == Class::Cut => {
+                (self.link && !unit.dark).then(|| unit.probe_at.max(job.not_before))
+            }
             _ if job.class == Class::Stop => {
                 Some(self.probe_time(job.place.machine)?.max(job.not_before))
             }
@@ -131,6 +145,7 @@ impl<D: Dialect> Schedule<D> {
         let job = self.jobs.remove(index);
         let there = matches!(outcome, Outcome::Verified | Outcome::Sent);
         match job.class {
+            Class::Cut => self.out.push(Said::Cut(job.place, outcome.clone())),
             Class::Stop if !there => self.not_stopped(job.place, &outcome),
             Class::Safe => {
                 if !there {

@@ -47,6 +47,8 @@ struct Line {
     number: u32,
     /// Somebody has put a level on the wire.
     touched: bool,
+    /// Its kernel does not debounce.
+    bare: bool,
 }
 
 #[derive(Debug)]
@@ -118,6 +120,10 @@ impl Device for Lines {
                     state.changed(name);
                     self.sooner.notify_all();
                 }
+                Ok(String::new())
+            }
+            ["bare", name] => {
+                state.line(name)?.bare = true;
                 Ok(String::new())
             }
             ["get", name] => {
@@ -196,6 +202,7 @@ impl State {
             ["in", edges, pull, still] => {
                 let still = still.parse().ok().filter(|it| *it <= STILL_MAX);
                 let still = still.ok_or("not a time in milliseconds")?;
+                let still = if line.bare { 0 } else { still };
                 let (rising, falling) = (edges != "falling", edges != "rising");
                 line.owner = owner(false, rising, falling, still);
                 line.number = 0;
@@ -208,7 +215,8 @@ impl State {
             }
             _ => return Err("say `in both up 10` or `out 0`"),
         }
-        Ok(u8::from(self.line(name)?.told).to_string())
+        let line = self.line(name)?;
+        Ok(format!("{}{}", u8::from(line.told), if line.bare { " bare" } else { "" }))
     }
 
     /// The world has changed the level of a line.

@@ -4,7 +4,7 @@ use headstock_config::load;
 use headstock_config::point::Value;
 
 use super::*;
-use crate::bus::{Place, Poll, Write};
+use crate::bus::{Errand, Place, Poll, Write};
 use crate::sim::say;
 
 const MACHINES: &str = r#"
@@ -100,7 +100,7 @@ impl Bench {
     async fn poll(&mut self, machine: usize) -> Result<Vec<Reading>, Fault> {
         let mut out = Vec::new();
         for Poll { request, .. } in self.chips.polls().iter().filter(|it| it.machine == machine) {
-            let answer = self.carrier.perform(machine, request).await?;
+            let answer = self.carrier.perform(machine, request, Errand::default()).await?;
             self.chips.read(Instant::now(), request, &answer, &mut out);
         }
         out.sort_by_key(|it| it.place);
@@ -116,10 +116,10 @@ impl Bench {
         let write = self.chips.write(Place { machine, tag }, &value).unwrap();
         let Write { requests, verify, expected, .. } = write;
         for request in &requests {
-            self.carrier.perform(machine, request).await?;
+            self.carrier.perform(machine, request, Errand::default()).await?;
         }
         let Some(verify) = verify else { return Ok(expected) };
-        let answer = self.carrier.perform(machine, &verify).await?;
+        let answer = self.carrier.perform(machine, &verify, Errand::default()).await?;
         let mut out = Vec::new();
         self.chips.read(Instant::now(), &verify, &answer, &mut out);
         Ok(out.remove(0).value.unwrap())
@@ -215,7 +215,7 @@ async fn a_write_does_not_wait_for_a_sensor_that_thinks() {
     bench.say("fault 44 slow");
     let measure = bench.chips.polls().into_iter().find(|it| it.machine == ROOM).unwrap().request;
     {
-        let measuring = bench.carrier.perform(ROOM, &measure);
+        let measuring = bench.carrier.perform(ROOM, &measure, Errand::default());
         tokio::pin!(measuring);
         let begun = futures_poll(measuring.as_mut()).await;
         assert!(begun.is_none(), "it measures");
@@ -223,6 +223,17 @@ async fn a_write_does_not_wait_for_a_sensor_that_thinks() {
     bench.write(EXPANDER, 0, Value::Flag(true)).await.unwrap();
     assert_eq!(bench.say("get 20 a0"), "1");
     bench.say("fault 44 off");
+    near(&bench.numbers(ROOM).await, &[21.5, 45.0], 0.01);
+}
+
+#[tokio::test]
+async fn a_sensor_that_thinks_gives_way_to_a_stop_and_is_read_afterwards() {
+    let mut bench = Bench::new(Heart::default()).await;
+    let measure = bench.chips.polls().into_iter().find(|it| it.machine == ROOM).unwrap().request;
+    let mut recall = std::pin::pin!(tokio::task::yield_now());
+    let errand = Errand { recall: Some(recall.as_mut()), ..Errand::default() };
+    let outcome = bench.carrier.perform(ROOM, &measure, errand).await;
+    assert_eq!(outcome, Err(Fault::GaveWay { sent: false }));
     near(&bench.numbers(ROOM).await, &[21.5, 45.0], 0.01);
 }
 

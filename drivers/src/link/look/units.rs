@@ -16,7 +16,7 @@ use super::super::identity::Sysfs;
 use super::super::modbus::Wire;
 use super::serial::{holder, is_console};
 use super::{Found, News, Owned, Proposal, say};
-use crate::bus::{Carrier, Fault};
+use crate::bus::{Carrier, Errand, Fault};
 use crate::modbus::pdu::Ask;
 use crate::modbus::{Modbus, Request};
 
@@ -55,7 +55,8 @@ async fn look(bus: &LookOnBus, owned: &Owned, news: &Sender<News>) {
         let doing = format!("reading from unit {unit} on {place}");
         say(news, News::Doing(doing.clone())).await;
         let request = Request { unit, pdu: Ask::ReadInput { address: 0, count: 1 } };
-        let answer = Carrier::<Modbus>::perform(&mut wire, index, &request).await;
+        let answer =
+            Carrier::<Modbus>::perform(&mut wire, index, &request, Errand::default()).await;
         let lost = matches!(answer, Err(Fault::Lost(_)));
         if let Some(what) = judged(bus, &port, unit, answer.map(|_| ())) {
             say(news, what).await;

@@ -30,7 +30,8 @@ pub(super) async fn broadcast(lent: &mut Lent, request: &Request) -> Result<(), 
         return Err(Trouble::Garbled("unit 0 is all devices, and they answer nothing".into()));
     }
     let frame = frame::rtu(request.unit, &request.pdu.encode());
-    Ok(lent.write_all(&frame).await?)
+    lent.write_all(&frame).await?;
+    Ok(lent.flush().await?)
 }
 
 /// Sends an RTU frame and gathers its answer.
@@ -45,6 +46,7 @@ pub(super) async fn framed(
     };
     let frame = frame::rtu(request.unit, &request.pdu.encode());
     lent.write_all(&frame).await?;
+    lent.flush().await?;
     gathered(lent, end).await
 }
 
@@ -74,8 +76,10 @@ async fn gathered(lent: &mut Lent, end: fn(&[u8]) -> End) -> Result<(), Trouble>
 
 /// Sends a frame with a function that the library cannot send, and gathers its answer.
 pub(super) async fn over_tcp(lent: &mut Lent, request: &Request) -> Result<(), Trouble> {
-    let frame = Mbap { transaction: 0xFFFF, unit: request.unit, pdu: request.pdu.encode() };
+    let transaction = lent.exchange().transaction;
+    let frame = Mbap { transaction, unit: request.unit, pdu: request.pdu.encode() };
     lent.write_all(&frame.bytes()).await?;
+    lent.flush().await?;
     let mut buffer = [0; 512];
     let mut held = Vec::new();
     loop {

@@ -81,10 +81,18 @@ pub(super) struct Limits {
     pub(super) all: Instant,
 }
 
-/// What is known of the exchange under way.
+/// What is known of the exchange under way, or of the latest.
 #[derive(Debug)]
 pub(super) struct Exchange {
     limits: Limits,
+    /// It has begun and has not ended.
+    pub(super) under_way: bool,
+    /// On a line: when it can be given up for a stop if nothing has come by then.
+    grace: Option<Instant>,
+    /// The request has been written whole.
+    written: bool,
+    /// Its number, over TCP: another one for every exchange.
+    pub(super) transaction: u16,
     /// What was sent.
     pub(super) sent: Vec<u8>,
     /// What has come, up to a bound.
@@ -93,13 +101,48 @@ pub(super) struct Exchange {
     pub(super) last: Option<Instant>,
 }
 
+impl Default for Exchange {
+    fn default() -> Self {
+        let now = Instant::now();
+        let limits = Limits { first: now, gap: Duration::ZERO, all: now };
+        Self {
+            limits,
+            under_way: false,
+            grace: None,
+            written: false,
+            transaction: 0,
+            sent: Vec::new(),
+            seen: Vec::new(),
+            last: None,
+        }
+    }
+}
+
 impl Exchange {
+    /// Nothing is under way.
+    pub(super) fn ends(&mut self) {
+        self.under_way = false;
+    }
+
+    /// When it can be given up for a stop: not while its answer is coming in, or while a part of it is
+    /// not written. `None`: nothing is under way.
+    pub(super) fn ends_early_at(&self, now: Instant) -> Option<Option<Instant>> {
+        let whole = self.sent.is_empty() || self.written;
+        let cut = self.seen.is_empty() && whole;
+        self.under_way.then(|| cut.then_some(self.grace.unwrap_or(now)))
+    }
+
     fn until(&self) -> Instant {
         match self.last {
             None => self.limits.first,
             Some(last) => self.limits.all.min(last + self.limits.gap),
         }
     }
+}
+
+/// Nothing in there can be half done.
+pub(super) fn locked(exchange: &Mutex<Exchange>) -> MutexGuard<'_, Exchange> {
+    exchange.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The handle. Clones are of the same port and the same exchange.
@@ -122,27 +165,32 @@ impl Clone for Lent {
 
 impl Lent {
     /// A handle of this port.
-    pub(super) fn new(port: Port, evidence: Evidence) -> Self {
-        let now = Instant::now();
-        let limits = Limits { first: now, gap: Duration::ZERO, all: now };
-        let exchange = Exchange { limits, sent: Vec::new(), seen: Vec::new(), last: None };
-        let exchange = Arc::new(Mutex::new(exchange));
+    pub(super) fn new(port: Port, evidence: Evidence, exchange: Arc<Mutex<Exchange>>) -> Self {
         let sleep = Box::pin(tokio::time::sleep(Duration::ZERO));
         Self { port, evidence, exchange, sleep }
     }
 
     /// The exchange under way.
     pub(super) fn exchange(&self) -> MutexGuard<'_, Exchange> {
-        self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.exchange)
     }
 
-    /// Another exchange begins.
-    pub(super) fn begin(&self, limits: Limits) {
+    /// Another exchange begins; on a line it can be given up after this `grace`.
+    pub(super) fn begin(&self, limits: Limits, grace: Option<Duration>) {
         let mut exchange = self.exchange();
         exchange.limits = limits;
+        exchange.under_way = true;
+        exchange.grace = grace.map(|grace| Instant::now() + grace);
+        exchange.written = false;
+        exchange.transaction = exchange.transaction.wrapping_add(1);
         exchange.sent.clear();
         exchange.seen.clear();
         exchange.last = None;
+    }
+
+    /// The exchange has ended.
+    pub(super) fn ends(&self) {
+        self.exchange().ends();
     }
 
     /// Of what has come, this is the answer.
@@ -206,7 +254,9 @@ impl AsyncWrite for Lent {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// Whoever writes says so when it has written all.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.exchange().written = true;
         Poll::Ready(Ok(()))
     }
 

@@ -33,7 +33,7 @@ impl Library {
 
     /// Over TCP.
     pub(super) fn tcp(lent: Lent) -> Self {
-        let sieve = Sieve { lent, transaction: 0, held: Vec::new(), out: Vec::new() };
+        let sieve = Sieve { lent, its: 0, ours: 0, held: Vec::new(), out: Vec::new() };
         Self { context: tcp::attach_slave(sieve, Slave(1)) }
     }
 
@@ -109,12 +109,15 @@ pub(super) fn call(ask: &Ask) -> Option<Call<'_>> {
 }
 
 /// Lets only answers to the last request through: a device may still answer one that was given
-/// up, and such an answer is dropped, not taken for an error.
+/// up, and such an answer is dropped, not taken for an error. The library counts from 0 again when it
+/// is made anew; so requests get a number here that is new in the connection.
 #[derive(Debug)]
 struct Sieve {
     lent: Lent,
-    /// Number of the last request.
-    transaction: u16,
+    /// Number of the last request, as the library knows it.
+    its: u16,
+    /// The same on the wire.
+    ours: u16,
     /// What has come and is not a whole frame yet.
     held: Vec<u8>,
     /// What has been let through and is not read yet.
@@ -131,9 +134,9 @@ impl AsyncRead for Sieve {
         while self.out.is_empty() {
             let it = &mut *self;
             while let Some(frame) = Mbap::take(&mut it.held).map_err(not_modbus)? {
-                if frame.transaction == it.transaction {
+                if frame.transaction == it.ours {
                     it.lent.keep_only(&frame.bytes());
-                    it.out = frame.bytes();
+                    it.out = Mbap { transaction: it.its, ..frame }.bytes();
                     break;
                 }
                 it.lent.drop_stranger(&frame);
@@ -162,16 +165,19 @@ impl AsyncWrite for Sieve {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         // The library sends a frame in one piece, beginning with its number.
-        if let Some([high, low]) = bytes.first_chunk()
-            && self.lent.exchange().sent.is_empty()
-        {
-            self.transaction = u16::from_be_bytes([*high, *low]);
-        }
-        Pin::new(&mut self.lent).poll_write(task, bytes)
+        let begins = self.lent.exchange().sent.is_empty();
+        let Some((number, rest)) = bytes.split_first_chunk().filter(|_| begins) else {
+            return Pin::new(&mut self.lent).poll_write(task, bytes);
+        };
+        self.its = u16::from_be_bytes(*number);
+        let ours = self.lent.exchange().transaction;
+        self.ours = ours;
+        let frame = [&ours.to_be_bytes()[..], rest].concat();
+        Pin::new(&mut self.lent).poll_write(task, &frame)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Task<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.lent).poll_flush(task)
     }
 
     /// What is lent is not closed.

@@ -4,9 +4,17 @@
 //!  perform -> [ closed ] --open--> [ settle: what is owed comes or its time passes; silence ]
 //!                 ^                     | send
 //!                 |                [ wait ] --answer--> checked -> Answer | Refused | Away
-//!                 |                     | time up, no answer to this, dropped halfway
+//!                 |                     | time up, no answer to this, dropped halfway, gave way
 //!                 +---- TCP, lost ------+---- serial: owed until the slowest would have answered
 //! ```
+//!
+//! What is called back for a stop gives way at once while it waits for its turn; once it is on a line,
+//! when it has left whole and nothing has come for [`GRACE`]; over TCP at once. An answer that has
+//! begun is let in. The stop then waits for the standard's silence and the pause that its device
+//! needs, and for nothing that is owed; over TCP it goes into the same connection, with a number of its
+//! own. It may run into a late answer: what then comes is not an answer to it, and it is sent again. An
+//! answer that an earlier request could have had is not believed the first time (see `owing`). What
+//! confirms a stop waits for its own device only: other devices' answers bear their numbers.
 //!
 //! Standard functions are carried by a library (see `library`), the others and RTU over TCP by
 //! the framer (see `framer`); both read through one handle that keeps the time (see `lent`).
@@ -20,14 +28,16 @@
 
 pub mod evidence;
 mod framer;
+mod give_way;
 mod lent;
 mod library;
 mod owing;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use headstock_config::machine::{Machine, Port as Plug};
@@ -36,13 +46,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 
 use self::evidence::Evidence;
-use self::lent::{Lent, Limits, Port};
+use self::lent::{Exchange, Lent, Limits, Port};
 use self::library::Library;
 use self::owing::{Before, Owing};
 use super::failure::Why;
 use super::identity::Identity;
 use super::{Link, OpenError};
-use crate::bus::{Carrier, Dialect, Fault, Reading};
+use crate::bus::{Carrier, Dialect, Errand, Fault, Haste, Reading};
 use crate::modbus::frame::{self, Mbap};
 use crate::modbus::pdu::{self, Ask};
 use crate::modbus::{Answer, Request};
@@ -57,6 +67,9 @@ const TURNAROUND: Duration = Duration::from_millis(100);
 const LINE_GAP: Duration = Duration::from_millis(50);
 /// Serial servers cut a frame into packets; a longer gap ends it.
 const STREAM_GAP: Duration = Duration::from_millis(200);
+/// How long a request that has been called back is given after it has left: devices that answer at
+/// all do so in less, and an answer that has begun is better let in than run into.
+const GRACE: Duration = Duration::from_millis(75);
 /// The function that asks for nothing but an answer.
 const LOOP_BACK: u8 = 8;
 /// A line that does not fall silent for so long is spoken over by somebody.
@@ -79,8 +92,12 @@ pub struct Wire {
     known: Option<Identity>,
     /// When the line was last heard, or will have carried what was sent.
     heard: Instant,
-    /// An answer that nobody waits for any more may come until then.
-    owed: Option<Instant>,
+    /// Until when an answer may come that nobody waits for any more, by the device's number.
+    owed: BTreeMap<u8, Instant>,
+    /// The exchange under way.
+    exchange: Arc<Mutex<Exchange>>,
+    /// Of what is owed over TCP nothing has begun to come: the connection is of use for a stop.
+    in_step: bool,
     /// What each device on a line may still say.
     owing: Owing,
     /// Number of the last probe.
@@ -113,8 +130,8 @@ struct Open {
 }
 
 impl Open {
-    fn new(port: Port, evidence: &Evidence) -> Self {
-        let lent = Lent::new(port.clone(), evidence.clone());
+    fn new(port: Port, evidence: &Evidence, exchange: &Arc<Mutex<Exchange>>) -> Self {
+        let lent = Lent::new(port.clone(), evidence.clone(), exchange.clone());
         Self { port, lent, library: None }
     }
 }
@@ -137,7 +154,9 @@ impl Wire {
             open: None,
             known: None,
             heard: Instant::now(),
-            owed: None,
+            owed: BTreeMap::new(),
+            exchange: Arc::default(),
+            in_step: true,
             owing: Owing::default(),
             probe: 0,
             sent: false,
@@ -165,8 +184,10 @@ impl Wire {
 
     // ---- opening ------------------------------------------------------------------------------
 
-    async fn opened(&mut self) -> Result<(), OpenError> {
-        if self.owed.is_some() && self.way != Way::Serial {
+    async fn opened(&mut self, unit: u8, haste: Haste) -> Result<(), OpenError> {
+        let of_use = self.way == Way::RtuOverTcp && haste != Haste::Turn || self.in_step;
+        let owed = self.owed_until(unit, haste).is_some();
+        if self.way != Way::Serial && (owed || !self.owed.is_empty() && !of_use) {
             self.open = None;
         }
         if self.open.is_some() {
@@ -184,19 +205,35 @@ impl Wire {
                     Port::Serial(Arc::new(link))
                 }
             };
-        self.open = Some(Open::new(port, &self.evidence));
+        self.open = Some(Open::new(port, &self.evidence, &self.exchange));
         self.heard = Instant::now();
         if self.way == Way::Tcp {
-            self.owed = None;
+            self.owed.clear();
+            self.in_step = true;
         }
         Ok(())
     }
 
     // ---- silence ------------------------------------------------------------------------------
 
+    /// Until when what is owed has to be waited for.
+    fn owed_until(&self, unit: u8, haste: Haste) -> Option<Instant> {
+        match haste {
+            Haste::Turn => self.owed.values().max().copied(),
+            Haste::Confirms => self.owed.get(&unit).copied(),
+            Haste::Stops => None,
+        }
+    }
+
     /// Waits until nothing can come any more that could be taken for an answer to what is asked next;
-    /// not before `late`, if that is said.
-    async fn settle(&mut self, device: Device, late: Option<Instant>) -> Result<(), Fault> {
+    /// not before `late`, if that is said. Somebody in haste waits for less.
+    async fn settle(
+        &mut self,
+        device: Device,
+        unit: u8,
+        haste: Haste,
+        late: Option<Instant>,
+    ) -> Result<(), Fault> {
         let Some(open) = &self.open else { return Ok(()) };
         let pause = Duration::from_millis(device.pause_ms);
         if self.way == Way::Tcp {
@@ -204,7 +241,7 @@ impl Wire {
             return Ok(());
         }
         let silence = frame::silence(self.baud()) + pause;
-        let owed = self.owed.into_iter().chain(late).max();
+        let owed = self.owed_until(unit, haste).into_iter().chain(late).max();
         let give_up = owed.unwrap_or(self.heard).max(Instant::now()) + silence + BABBLE;
         let mut buffer = [0; 256];
         loop {
@@ -222,7 +259,7 @@ impl Wire {
                 return Err(Fault::Garbled("the line does not fall silent".into()));
             }
         }
-        self.owed = None;
+        self.owed.retain(|_, until| owed.is_none_or(|owed| owed < *until));
         Ok(())
     }
 
@@ -251,35 +288,56 @@ impl Wire {
     // ---- an exchange --------------------------------------------------------------------------
 
     /// Asks a device once nothing that it may still say could be taken for the answer.
-    async fn asked(&mut self, device: Device, request: &Request) -> Result<Answer, Fault> {
+    async fn asked(
+        &mut self,
+        device: Device,
+        request: &Request,
+        errand: &Errand<'_>,
+    ) -> Result<Answer, Fault> {
         if self.way == Way::Tcp || request.unit == 0 {
-            return self.exchange(device, request, None).await;
+            return self.exchange(device, request, errand, None).await;
         }
         let (unit, pdu) = (request.unit, &request.pdu);
         let probes = device.framing != Framing::Huanyang;
-        let late = match self.owing.before(Instant::now(), unit, pdu, probes) {
+        let before = self.owing.before(Instant::now(), unit, pdu, probes);
+        let stops = errand.haste == Haste::Stops;
+        let late = match before {
+            _ if stops => None,
             Before::Nothing => None,
             Before::Wait(until) => Some(until),
             Before::Probe(after) => {
-                self.cleared(device, unit, after).await?;
+                self.cleared(device, unit, errand.haste, after).await?;
                 None
             }
         };
-        let outcome = self.exchange(device, request, late).await;
+        let doubtful = stops && before != Before::Nothing && !pdu.is_echoed();
+        let outcome = self.exchange(device, request, errand, late).await;
         match &outcome {
+            Ok(_) | Err(Fault::Refused { .. } | Fault::Away(_)) if doubtful => {
+                self.owing.perhaps_answered(unit);
+                let why = "it may be the answer to an earlier request; asked once more";
+                return Err(Fault::Garbled(why.into()));
+            }
             Ok(_) | Err(Fault::Refused { .. } | Fault::Away(_)) => self.owing.answered(unit, pdu),
+            Err(Fault::Forbidden) => (),
             Err(_) => self.owing.silent(unit),
         }
         outcome
     }
 
     /// Has the device answer something that nothing else can be taken for.
-    async fn cleared(&mut self, device: Device, unit: u8, after: Instant) -> Result<(), Fault> {
+    async fn cleared(
+        &mut self,
+        device: Device,
+        unit: u8,
+        haste: Haste,
+        after: Instant,
+    ) -> Result<(), Fault> {
         self.probe = self.probe.wrapping_add(1);
         let [high, low] = self.probe.to_be_bytes();
         let pdu = Ask::Raw { function: LOOP_BACK, data: vec![0, 0, high, low] };
         let probe = Request { unit, pdu };
-        let mut outcome = self.exchange(device, &probe, Some(after)).await;
+        let mut outcome = self.exchange(device, &probe, &Errand::of(haste), Some(after)).await;
         match (&outcome, &probe.pdu) {
             (Ok(Answer::Bytes(told)), Ask::Raw { data, .. }) if told == data => {
                 self.owing.proved(unit);
@@ -288,7 +346,7 @@ impl Wire {
             (Err(Fault::Refused { .. }), _) => self.owing.proved(unit),
             (Err(_), _) => self.owing.in_vain(unit),
         }
-        self.conclude(&outcome);
+        self.conclude(unit, &outcome);
         match outcome {
             Ok(_) | Err(Fault::Refused { .. }) => Ok(()),
             Err(fault) => Err(fault),
@@ -300,14 +358,17 @@ impl Wire {
         &mut self,
         device: Device,
         request: &Request,
+        errand: &Errand<'_>,
         late: Option<Instant>,
     ) -> Result<Answer, Fault> {
-        self.opened().await.map_err(|error| Fault::Lost(error.why.to_string()))?;
-        self.settle(device, late).await?;
+        let (unit, haste) = (request.unit, errand.haste);
+        self.opened(unit, haste).await.map_err(|error| Fault::Lost(error.why.to_string()))?;
+        self.settle(device, unit, haste, late).await?;
+        errand.may()?;
         let limits = self.limits(device, request);
-        let slowest = self.slowest();
+        let (slowest, sending) = (self.slowest(), self.sending(request));
         // Stands until there is an answer, even if nobody waits for it any more.
-        self.owed = Some(limits.first.max(Instant::now() + self.sending(request) + slowest));
+        self.owed.insert(unit, limits.first.max(Instant::now() + sending + slowest));
         if !matches!(request.pdu, Ask::Raw { function: LOOP_BACK, .. }) {
             if late.is_some() {
                 self.owing.waited(request.unit);
@@ -317,8 +378,11 @@ impl Wire {
             self.sent = true;
         }
         let Some(open) = &mut self.open else { return Err(Fault::Lost("it is closed".into())) };
-        open.lent.begin(limits);
         let sent = Instant::now();
+        let grace = (self.way != Way::Tcp).then_some(sending + GRACE);
+        open.lent.begin(limits, grace);
+        self.in_step = false;
+        self.heard = sent + sending;
         let all = request.unit == 0 && self.way != Way::Tcp;
         let done = match library::call(&request.pdu) {
             _ if all => framer::broadcast(&mut open.lent, request).await,
@@ -339,7 +403,9 @@ impl Wire {
             let exchange = open.lent.exchange();
             (exchange.seen.clone(), exchange.last)
         };
-        self.heard = last.unwrap_or(sent + self.sending(request));
+        open.lent.ends();
+        self.in_step = done.is_ok();
+        self.heard = last.unwrap_or(sent + sending);
         match done {
             Err(trouble) => Err(trouble.fault(seen.len(), device.timeout_ms)),
             Ok(()) if all => {
@@ -374,11 +440,12 @@ impl Wire {
     }
 
     /// What follows from how an exchange ended.
-    fn conclude(&mut self, outcome: &Result<Answer, Fault>) {
+    fn conclude(&mut self, unit: u8, outcome: &Result<Answer, Fault>) {
         match outcome {
             Ok(_) | Err(Fault::Refused { .. } | Fault::Away(_)) => {
-                self.owed = None;
+                self.owed.remove(&unit);
             }
+            Err(Fault::Forbidden) => (),
             // The port is released first, so that the system gives the same name again.
             Err(Fault::Lost(_)) => self.open = None,
             Err(_) => {
@@ -419,16 +486,29 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
 impl<D: Dialect<Request = Request, Answer = Answer>> Carrier<D> for Wire {
     async fn open(&mut self) -> Result<(), OpenError> {
         self.open = None;
-        self.opened().await
+        self.opened(0, Haste::Turn).await
     }
 
-    async fn perform(&mut self, machine: usize, request: &Request) -> Result<Answer, Fault> {
+    async fn perform(
+        &mut self,
+        machine: usize,
+        request: &Request,
+        mut errand: Errand<'_>,
+    ) -> Result<Answer, Fault> {
         self.sent = false;
         let Some(device) = self.machines.get(machine).map(Device::of) else {
             return Err(Fault::Garbled("there is no such machine on this bus".into()));
         };
-        let outcome = self.asked(device, request).await;
-        self.conclude(&outcome);
+        let (exchange, haste) = (self.exchange.clone(), errand.haste);
+        let recall = errand.recall.take();
+        lent::locked(&exchange).ends();
+        let asked = self.asked(device, request, &errand);
+        let outcome =
+            give_way::unless(recall, haste, &exchange, asked).await.unwrap_or_else(|| {
+                self.in_step |= lent::locked(&exchange).under_way;
+                Err(Fault::GaveWay { sent: self.sent })
+            });
+        self.conclude(request.unit, &outcome);
         outcome
     }
 

@@ -14,6 +14,10 @@
 //!                 +--> clear               wait, then ask without proof
 //! ```
 //!
+//! A stop waits for none of this. Its answer is believed at once where it bears everything that was
+//! asked for; otherwise each answer is taken for the one to the oldest request, and the stop is sent
+//! again until there is none left that it could be to.
+//!
 //! Invariant: a device that has ever answered a probe is asked nothing that its old answers could be
 //! taken for before it has answered another one, or before [`LONG`] has passed.
 
@@ -115,6 +119,13 @@ impl Owing {
             unit.asks.truncate(1);
         } else {
             unit.clear();
+        }
+    }
+
+    /// It was answered, and there is no telling whether that was the answer to what was asked first.
+    pub(super) fn perhaps_answered(&mut self, number: u8) {
+        if let Some(unit) = self.units.get_mut(&number).filter(|it| !it.asks.is_empty()) {
+            unit.asks.remove(0);
         }
     }
 

@@ -1,5 +1,7 @@
 //! The wire against pretend devices behind real terminals and sockets.
 
+mod hurry;
+
 use std::time::Duration;
 
 use headstock_config::machine::Machine;
@@ -53,7 +55,8 @@ fn bus(way: Way) -> (Wire, Sim) {
 
 async fn ask(wire: &mut Wire, unit: u8, pdu: Ask) -> Result<Answer, Fault> {
     let request = Request { unit, pdu };
-    Carrier::<Modbus>::perform(wire, usize::from(unit.max(1)) - 1, &request).await
+    let machine = usize::from(unit.max(1)) - 1;
+    Carrier::<Modbus>::perform(wire, machine, &request, Errand::default()).await
 }
 
 fn holding(address: u16, count: u16) -> Ask {
@@ -208,13 +211,21 @@ async fn a_huanyang_drive_runs_and_stops_beside_a_standard_meter() {
     };
     for (name, value) in [("set_frequency", 300.0), ("control", 1.0)] {
         let write = language.write(tag(name), &Value::Number(value)).unwrap();
-        Carrier::<Mixed>::perform(&mut wire, 0, &write.requests[0]).await.unwrap();
+        Carrier::<Mixed>::perform(&mut wire, 0, &write.requests[0], Errand::default())
+            .await
+            .unwrap();
     }
     let mut turned = false;
     loop {
         let mut told = Vec::new();
         for poll in &polls {
-            let answer = Carrier::<Mixed>::perform(&mut wire, poll.machine, &poll.request).await;
+            let answer = Carrier::<Mixed>::perform(
+                &mut wire,
+                poll.machine,
+                &poll.request,
+                Errand::default(),
+            )
+            .await;
             language.read(Instant::now(), &poll.request, &answer.unwrap(), &mut told);
         }
         assert!(told.iter().any(|it| it.place.machine == 1 && it.value.is_some()));
@@ -225,14 +236,16 @@ async fn a_huanyang_drive_runs_and_stops_beside_a_standard_meter() {
             turned = true;
             assert_eq!(of("running"), Some(Value::Flag(true)));
             let write = language.write(tag("control"), &Value::Number(8.0)).unwrap();
-            Carrier::<Mixed>::perform(&mut wire, 0, &write.requests[0]).await.unwrap();
+            Carrier::<Mixed>::perform(&mut wire, 0, &write.requests[0], Errand::default())
+                .await
+                .unwrap();
         } else if turned && frequency == 0.0 {
             break;
         }
     }
     assert!(sim.peek(1, Area::Holding, 0x0300) == Some(8));
     let unknown = Request { unit: 1, pdu: Ask::Raw { function: 1, data: vec![3, 250, 0, 0] } };
-    let refused = Carrier::<Mixed>::perform(&mut wire, 0, &unknown).await;
+    let refused = Carrier::<Mixed>::perform(&mut wire, 0, &unknown, Errand::default()).await;
     assert!(matches!(refused, Err(Fault::Refused { number: 0x81, .. })), "{refused:?}");
 }
 

@@ -39,7 +39,7 @@ pub use self::heart::Heart;
 use self::open::Open;
 use super::failure::{OpenError, Why};
 use super::os;
-use crate::bus::{Carrier, Fault, Place, Reading};
+use crate::bus::{Carrier, Errand, Fault, Place, Reading};
 use crate::gpio::{Answer, Board, Edge, Gpio, Request, Seen, Use};
 
 /// Why a line could not be read or driven.
@@ -285,7 +285,14 @@ impl Carrier<Gpio> for PinCarrier {
         Ok(())
     }
 
-    async fn perform(&mut self, _: usize, request: &Request) -> Result<Answer, Fault> {
+    /// Nothing here takes any time: there is nothing to call back.
+    async fn perform(
+        &mut self,
+        _: usize,
+        request: &Request,
+        errand: Errand<'_>,
+    ) -> Result<Answer, Fault> {
+        errand.may()?;
         match request {
             Request::Look(places) => self.look(places),
             Request::Set(place, share) => self.drive(*place, *share, None),

@@ -23,6 +23,8 @@ pub(super) struct Socket {
     hears: Hears,
     /// The inputs, as they are spelled.
     names: Vec<(usize, String)>,
+    /// Those of them whose bounces nobody keeps away.
+    bare: Vec<usize>,
 }
 
 impl Socket {
@@ -34,7 +36,12 @@ impl Socket {
         ear.set_nonblocking(true)?;
         let hears = tokio::net::UnixStream::from_std(ear)?;
         let hears = tokio::io::BufReader::new(hears).lines();
-        Ok(Self { asks: Arc::new(Mutex::new(Visit::begin(path)?)), hears, names: Vec::new() })
+        Ok(Self {
+            asks: Arc::new(Mutex::new(Visit::begin(path)?)),
+            hears,
+            names: Vec::new(),
+            bare: Vec::new(),
+        })
     }
 }
 
@@ -96,6 +103,7 @@ impl Pins for Socket {
         let name = spelled(&it.pin.line);
         let pin = Pin { asks: Arc::clone(&self.asks), name: name.clone() };
         match pin.ask(&reservation(it, &name)) {
+            Ok(answer) if answer.ends_with("bare") => self.bare.push(index),
             Ok(_) => (),
             Err(error) if error.to_string().contains("in use") => return Err(Why::InUse),
             Err(error) => return Err(error.into()),
@@ -107,8 +115,8 @@ impl Pins for Socket {
         Ok(Line::In(Box::new(pin)))
     }
 
-    fn filters(&self, _: usize) -> bool {
-        true
+    fn filters(&self, index: usize) -> bool {
+        !self.bare.contains(&index)
     }
 
     fn poll_edges(

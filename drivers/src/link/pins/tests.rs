@@ -7,7 +7,7 @@ use headstock_config::load;
 use headstock_config::point::Value;
 
 use super::*;
-use crate::bus::Dialect;
+use crate::bus::{Dialect, Errand};
 use crate::gpio::sim;
 
 /// Longest wait for something that takes a moment.
@@ -92,7 +92,7 @@ impl Bench {
 
     async fn look(&mut self, tag: usize) -> Option<Value> {
         let request = Request::Look(vec![place(tag)]);
-        let answer = self.carrier.perform(0, &request).await.unwrap();
+        let answer = self.carrier.perform(0, &request, Errand::default()).await.unwrap();
         let mut out = Vec::new();
         self.gpio.read(Instant::now(), &request, &answer, &mut out);
         out.remove(0).value
@@ -100,7 +100,7 @@ impl Bench {
 
     async fn write(&mut self, tag: usize, value: Value) -> Result<(), Fault> {
         for request in self.gpio.write(place(tag), &value).unwrap().requests {
-            self.carrier.perform(0, &request).await?;
+            self.carrier.perform(0, &request, Errand::default()).await?;
         }
         Ok(())
     }

@@ -53,7 +53,7 @@ impl Firmware {
     /// M410: what is planned is forgotten.
     pub(super) fn quick_stop(&mut self) {
         self.counters.quick_stops += 1;
-        self.motion.quick_stop();
+        self.motion.quick_stop(self.now);
     }
 
     /// M108: waits for nobody and for no heater any more.

@@ -5,6 +5,11 @@ use crate::gcode::print::words;
 
 /// Homing takes so long, s of the printer.
 const HOMING: f64 = 5.0;
+/// A single touch of the probe, s of the printer, and the height that it leaves, mm.
+const PROBING: f64 = 3.0;
+const CLEARANCE: f64 = 5.0;
+/// Where the probe is, from the nozzle, mm.
+const PROBE_AT: [f64; 2] = [-40.0, -10.0];
 /// A colder nozzle moves no filament, °C.
 const COLD: f64 = 170.0;
 
@@ -16,7 +21,10 @@ impl Firmware {
         let value = |wanted: u8| words(&taken.text).find(|it| it.0 == wanted).and_then(|it| it.1);
         match code {
             Some((b'G', Some(0.0..=3.0 | 5.0))) => return Some(Wait::Room),
-            Some((b'G', Some(4.0 | 28.0 | 29.0)) | (b'M', Some(400.0))) => return Some(Wait::Rest),
+            Some((b'G', Some(4.0 | 28.0 | 29.0)) | (b'M', Some(303.0 | 400.0))) => {
+                return Some(Wait::Rest);
+            }
+            Some((b'G', Some(30.0))) if self.options.probe => return Some(Wait::Rest),
             Some((b'G', Some(20.0 | 21.0 | 90.0 | 91.0 | 92.0)) | (b'M', Some(82.0 | 83.0))) => {
                 self.motion.take(now, &taken.text, false);
             }
@@ -60,6 +68,15 @@ impl Firmware {
             115 => self.introduce(),
             154 if self.options.reports => self.place_every = s.unwrap_or(0.0),
             155 if self.options.reports => self.report_every = s.unwrap_or(0.0),
+            211 => self.motion.endless = s == Some(0.0),
+            220 => match s {
+                Some(percent) => self.motion.percent[0] = percent,
+                None => self.say(&format!("FR:{:.0}%", self.motion.percent[0])),
+            },
+            221 => match s {
+                Some(percent) => self.motion.percent[1] = percent,
+                None => self.say(&format!("echo:E0 Flow: {:.0}%", self.motion.percent[1])),
+            },
             410 => self.quick_stop(),
             600 => {
                 self.ask(taken);
@@ -78,8 +95,6 @@ impl Firmware {
             | 118
             | 141
             | 201..=205
-            | 220
-            | 221
             | 413
             | 486
             | 862
@@ -101,6 +116,7 @@ impl Firmware {
         let (reports, emergency, prompts) = (it.reports, it.emergency_parser, it.prompts);
         for (name, on) in [
             ("EEPROM", false),
+            ("Z_PROBE", it.probe),
             ("AUTOREPORT_TEMP", reports),
             ("AUTOREPORT_POS", reports),
             ("EMERGENCY_PARSER", emergency),
@@ -111,6 +127,21 @@ impl Firmware {
         ] {
             self.say(&format!("Cap:{name}:{}", u8::from(on)));
         }
+        if let Some([x, y, z]) = self.options.area {
+            let corners = format!(
+                "{{min:{{x:0.0000,y:0.0000,z:0.0000}},max:{{x:{x:.4},y:{y:.4},z:{z:.4}}}}}"
+            );
+            self.say(&format!("area:{{full:{corners},work:{corners}}}"));
+        }
+    }
+
+    /// The probe has met the bed, which is not quite level.
+    pub(super) fn touched(&mut self) {
+        let [x, y, ..] = self.motion.at;
+        let (x, y) = (x + PROBE_AT[0], y + PROBE_AT[1]);
+        let z = 0.05 + x / 1000.0 - y / 2000.0;
+        self.say(&format!("Bed X: {x:.2} Y: {y:.2} Z: {z:.2}"));
+        self.motion.lift(CLEARANCE);
     }
 
     fn ask(&mut self, taken: &Taken) {
@@ -146,6 +177,8 @@ impl Firmware {
         let value = |wanted: u8| words(&taken.text).find(|it| it.0 == wanted).and_then(|it| it.1);
         match words(&taken.text).next() {
             Some((b'G', Some(28.0 | 29.0))) => return Some(Wait::Homing(takes(HOMING))),
+            Some((b'G', Some(30.0))) => return Some(Wait::Probing(takes(PROBING))),
+            Some((b'M', Some(303.0))) => return Some(Wait::Until(takes(PROBING))),
             Some((b'G', Some(4.0))) => {
                 let seconds = value(b'P').unwrap_or(0.0) / 1000.0 + value(b'S').unwrap_or(0.0);
                 return Some(Wait::Until(takes(seconds.clamp(0.0, 86_400.0))));

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use super::Options;
 use super::heater::Heater;
 use super::motion::Motion;
+use crate::marlin::reach::homed_by;
 
 /// A firmware that says `busy:` says it so often, s.
 const BUSY: f64 = 2.0;
@@ -47,6 +48,10 @@ pub struct Counters {
     pub celsius: [f64; 2],
     /// Where the nozzle is, and the extruder's count, mm.
     pub position: [f64; 4],
+    /// mm of filament pushed out.
+    pub extruded: f64,
+    /// Feed and flow, per cent (M220, M221).
+    pub percent: [f64; 2],
     /// Share of the fan, 0 to 255.
     pub fan: f64,
     /// The commands that it knew, if they are kept: as they came, without number and checksum.
@@ -66,6 +71,8 @@ pub(super) enum Wait {
     Until(f64),
     /// The switches, then position is zero.
     Homing(f64),
+    /// The probe, down and up again.
+    Probing(f64),
     /// The nozzle, or the bed.
     Heat(bool),
     /// A person.
@@ -176,7 +183,9 @@ impl Firmware {
         Counters {
             targets: self.heaters.map(|it| it.target),
             celsius: self.heaters.map(|it| it.celsius),
-            position: self.motion.reached,
+            position: self.motion.here(self.now),
+            extruded: self.motion.extruded,
+            percent: self.motion.percent,
             text: Vec::new(),
             ..self.counters.clone()
         }
@@ -186,7 +195,7 @@ impl Firmware {
     pub fn kill(&mut self) {
         self.counters.kills += 1;
         self.say("Error:Printer halted. kill() called!");
-        self.motion.quick_stop();
+        self.motion.quick_stop(self.now);
         self.queue.clear();
         self.rx.clear();
         self.doing = None;
@@ -281,7 +290,11 @@ impl Firmware {
             Wait::Room => self.plan(now, &taken),
             Wait::Rest => self.rested(now, &taken),
             Wait::Homing(_) => {
-                self.motion.home();
+                self.motion.home(homed_by(&taken.text));
+                None
+            }
+            Wait::Probing(_) => {
+                self.touched();
                 None
             }
             Wait::Until(_) | Wait::Heat(_) | Wait::Person => None,
@@ -295,7 +308,7 @@ impl Firmware {
 
     fn still_waits(&self, now: f64, wait: Wait) -> bool {
         match wait {
-            Wait::Parse(at) | Wait::Until(at) | Wait::Homing(at) => now < at,
+            Wait::Parse(at) | Wait::Until(at) | Wait::Homing(at) | Wait::Probing(at) => now < at,
             Wait::Room => self.options.planner_blocks <= self.motion.depth(),
             Wait::Rest => 0 < self.motion.depth(),
             Wait::Heat(bed) => !self.heaters[usize::from(bed)].is_ready(),
@@ -374,7 +387,9 @@ impl Firmware {
         let work = match wait {
             None if self.queue.is_empty() => None,
             None => Some(self.now),
-            Some(Wait::Parse(at) | Wait::Until(at) | Wait::Homing(at)) => Some(at),
+            Some(Wait::Parse(at) | Wait::Until(at) | Wait::Homing(at) | Wait::Probing(at)) => {
+                Some(at)
+            }
             Some(Wait::Heat(_)) => Some(self.now + 0.02),
             Some(Wait::Room | Wait::Rest | Wait::Person) => None,
         };

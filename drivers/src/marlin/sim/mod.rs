@@ -55,6 +55,10 @@ pub struct Options {
     pub keepalive: bool,
     /// `//action:` and M876 (`HOST_PROMPT_SUPPORT`).
     pub prompts: bool,
+    /// It has a probe: G30.
+    pub probe: bool,
+    /// What M115 tells that the nozzle reaches from zero, mm (`M115_GEOMETRY_REPORT`).
+    pub area: Option<[f64; 3]>,
     /// An `ok` follows each `Resend:`; some builds of 2.0.7 and 2.0.8 send none.
     pub ok_after_resend: bool,
     /// The receive ring is emptied when a bad line was found (AVR boards).
@@ -87,6 +91,8 @@ impl Default for Options {
             reports: true,
             keepalive: true,
             prompts: true,
+            probe: true,
+            area: Some([220.0, 220.0, 250.0]),
             ok_after_resend: true,
             flush_on_error: true,
             warm: [21.0; 2],

@@ -1,8 +1,12 @@
-//! Where the pretend printer is, and how long its moves take: distance by feed, no ramps.
+//! Where the pretend printer is, and how long its moves take: distance by feed, no ramps. M220 and
+//! M221 scale feeds and filament. Moves end where an axis ends (M211), once it has been homed.
 
 use std::collections::VecDeque;
 
 use crate::gcode::print::words;
+
+/// What its axes reach from their switches, mm.
+const REACH: [f64; 3] = [220.0, 220.0, 250.0];
 
 /// Modes, position and planner. Times are seconds since the start.
 #[derive(Clone, Debug)]
@@ -14,13 +18,28 @@ pub(super) struct Motion {
     inch: bool,
     /// mm/min.
     feed: f64,
-    /// When each planned block ends, and where it leads to.
-    blocks: VecDeque<(f64, [f64; 4])>,
-    /// Where the nozzle really is.
+    blocks: VecDeque<Block>,
+    /// Where the latest block that is over has led.
     pub(super) reached: [f64; 4],
+    /// Per cent: M220 and M221.
+    pub(super) percent: [f64; 2],
     /// mm of filament moved.
     pub(super) extruded: f64,
     scale: f64,
+    /// What has been homed has ends.
+    homed: [bool; 3],
+    /// M211 S0: it has none.
+    pub(super) endless: bool,
+}
+
+/// A planned move.
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    begins: f64,
+    ends: f64,
+    to: [f64; 4],
+    /// mm of filament, as far as it is pushed.
+    pushes: f64,
 }
 
 impl Motion {
@@ -33,8 +52,11 @@ impl Motion {
             feed: 1500.0,
             blocks: VecDeque::new(),
             reached: [0.0; 4],
+            percent: [100.0; 2],
             extruded: 0.0,
             scale,
+            homed: [false; 3],
+            endless: false,
         }
     }
 
@@ -45,32 +67,49 @@ impl Motion {
 
     /// When the next block ends.
     pub(super) fn next_end(&self) -> Option<f64> {
-        self.blocks.front().map(|block| block.0)
+        self.blocks.front().map(|block| block.ends)
     }
 
     /// Carries out what is due.
     pub(super) fn pass(&mut self, now: f64) {
-        while let Some((_, to)) = self.blocks.front().copied().filter(|block| block.0 <= now) {
-            self.extruded += (to[3] - self.reached[3]).max(0.0);
-            self.reached = to;
+        while let Some(block) = self.blocks.front().copied().filter(|block| block.ends <= now) {
+            self.extruded += block.pushes;
+            self.reached = block.to;
             self.blocks.pop_front();
         }
     }
 
+    /// Where the nozzle is at this moment.
+    pub(super) fn here(&self, now: f64) -> [f64; 4] {
+        let Some(block) = self.blocks.front() else { return self.reached };
+        let whole = (block.ends - block.begins).max(1e-12);
+        let share = ((now - block.begins) / whole).clamp(0.0, 1.0);
+        std::array::from_fn(|axis| {
+            self.reached[axis] + (block.to[axis] - self.reached[axis]) * share
+        })
+    }
+
     /// Forgets what is planned: the nozzle stays somewhere on the way.
-    pub(super) fn quick_stop(&mut self) {
-        if let Some((_, to)) = self.blocks.front() {
-            let here = std::array::from_fn(|axis| (self.reached[axis] + to[axis]) / 2.0);
-            self.reached = here;
-        }
+    pub(super) fn quick_stop(&mut self, now: f64) {
+        self.reached = self.here(now);
         self.blocks.clear();
         self.at = self.reached;
     }
 
-    /// All axes are at their switches.
-    pub(super) fn home(&mut self) {
-        let e = self.at[3];
-        self.at = [0.0, 0.0, 0.0, e];
+    /// These axes are at their switches.
+    pub(super) fn home(&mut self, axes: [bool; 3]) {
+        for (axis, homed) in axes.into_iter().enumerate() {
+            if homed {
+                self.at[axis] = 0.0;
+                self.homed[axis] = true;
+            }
+        }
+        self.reached = self.at;
+    }
+
+    /// At rest: the nozzle is lifted, or lowered, to this height.
+    pub(super) fn lift(&mut self, z: f64) {
+        self.at[2] = z;
         self.reached = self.at;
     }
 
@@ -116,6 +155,7 @@ impl Motion {
             let value = value * self.unit();
             self.at[axis] = if relative { self.at[axis] + value } else { value };
         }
+        self.stay();
         let mut to = self.at;
         if cold {
             // `prevent cold extrusion`: the count goes on, the filament stays.
@@ -129,10 +169,21 @@ impl Motion {
         if length == 0.0 {
             return;
         }
-        let seconds = length / (self.feed / 60.0);
-        let begins = self.blocks.back().map_or(now, |block| block.0);
+        let [feed, flow] = self.percent.map(|it| it / 100.0);
+        let seconds = length / (self.feed / 60.0 * feed);
+        let begins = self.blocks.back().map_or(now, |block| block.ends).max(now);
         let takes = if self.scale <= 0.0 { 0.0 } else { seconds / self.scale };
-        self.blocks.push_back((begins.max(now) + takes, to));
+        let pushes = (to[3] - from[3]).max(0.0) * flow;
+        self.blocks.push_back(Block { begins, ends: begins + takes, to, pushes });
+    }
+
+    /// Goes no farther than its axes do, and says nothing of it.
+    fn stay(&mut self) {
+        for (axis, end) in REACH.into_iter().enumerate() {
+            if self.homed[axis] && !self.endless {
+                self.at[axis] = self.at[axis].clamp(0.0, end);
+            }
+        }
     }
 }
 

@@ -2,10 +2,13 @@
 
 use headstock_config::command::{Command, Stop};
 use headstock_config::event::{Cause, Event};
-use headstock_config::machine::Mode;
+use headstock_config::machine::{Envelope, Mode};
 
-use super::Talk;
+use super::{Talk, answer_all};
 use crate::Driver;
+
+/// What a stop says when the queue has been seen empty.
+const OFF: &[&str] = &["M410", "M104 S0", "M140 S0", "M107", "M84", "G21", "G90", "M82", "M105"];
 
 #[test]
 fn stop_and_abort_overtake_every_line() {
@@ -23,7 +26,7 @@ fn stop_and_abort_overtake_every_line() {
         }
         sent.extend(more);
     }
-    assert_eq!(sent, ["M410", "M104 S0", "M140 S0", "M107", "M84", "M105"]);
+    assert_eq!(sent, OFF);
     assert_eq!(talk.lost(), Some(Cause::Asked));
 
     let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
@@ -38,19 +41,6 @@ fn stop_and_abort_overtake_every_line() {
     assert_eq!(talk.take_events(), [], "it repeats itself; nobody needs to know");
 }
 
-/// Answers every line until nothing more is sent; what was sent.
-fn answer_all(talk: &mut Talk) -> Vec<String> {
-    let mut sent = Vec::new();
-    for _ in 0..20 {
-        let more = talk.sent();
-        for line in &more {
-            talk.hear(if line == "M105" { "ok T:21.0 /0.0" } else { "ok" });
-        }
-        sent.extend(more);
-    }
-    sent
-}
-
 #[test]
 fn a_stop_that_is_asked_for_twice_still_switches_heaters_off_and_ends() {
     let mut talk = Talk::printing(&["EMERGENCY_PARSER"]);
@@ -62,7 +52,7 @@ fn a_stop_that_is_asked_for_twice_still_switches_heaters_off_and_ends() {
     talk.marlin.stop(talk.now, Stop::Stop, &mut talk.out);
     assert_eq!(talk.urgent(), "\nM108\n\nM410\n");
     let sent = answer_all(&mut talk);
-    assert_eq!(sent, ["M110 N0", "M410", "M104 S0", "M140 S0", "M107", "M84", "M105"]);
+    assert_eq!(sent, [&["M110 N0"], OFF].concat());
     assert_eq!(talk.lost(), Some(Cause::Asked));
     assert_eq!(talk.marlin.live().mode, Mode::Idle);
 }
@@ -125,7 +115,7 @@ fn a_stop_is_not_forgotten_when_nothing_is_answered() {
     assert_eq!(talk.urgent(), "\nM108\n\nM410\n");
     assert_eq!(talk.marlin.live().mode, Mode::Holding);
     let sent = answer_all(&mut talk);
-    assert_eq!(sent, ["M110 N0", "M410", "M104 S0", "M140 S0", "M107", "M84", "M105"]);
+    assert_eq!(sent, [&["M110 N0"], OFF].concat());
     assert_eq!(talk.marlin.live().mode, Mode::Idle);
 }
 
@@ -154,7 +144,7 @@ fn a_hold_lets_what_is_planned_end_and_leaves_heaters_alone() {
     talk.hear("ok");
     assert_eq!(talk.marlin.live().mode, Mode::Held);
     talk.marlin.obey(talk.now, Command::Resume, &mut talk.out).unwrap();
-    assert_eq!(talk.sent(), ["G1 X2"]);
+    assert_eq!(talk.sent(), ["G1 X5"]);
     assert_eq!(talk.marlin.live().mode, Mode::Running);
 }
 
@@ -182,7 +172,7 @@ fn a_hold_drops_the_moves_by_hand_that_wait() {
 #[test]
 fn a_hold_on_the_way_back_from_a_park_leaves_the_rest_of_the_way_for_later() {
     let mut talk = Talk::printing(&[]);
-    talk.marlin.printer.park = Some([5.0, 6.0]);
+    talk.marlin.setup.printer.park = Some([5.0, 6.0]);
     talk.marlin.live.homed = Some(true);
     talk.marlin.live.position_doubt = None;
     talk.sent();
@@ -192,7 +182,7 @@ fn a_hold_on_the_way_back_from_a_park_leaves_the_rest_of_the_way_for_later() {
         "M114" => talk.hear("X:1.00 Y:2.00 Z:3.00 E:4.00 Count X:0 Y:0 Z:0\nok"),
         _ => talk.hear("ok"),
     };
-    let mut line = "G1 X1".to_owned();
+    let mut line = "G1 X4".to_owned();
     while talk.marlin.live().mode != Mode::Held {
         answer(&mut talk, &line);
         line = talk.sent().pop().unwrap_or_default();
@@ -211,13 +201,42 @@ fn a_hold_on_the_way_back_from_a_park_leaves_the_rest_of_the_way_for_later() {
     assert_eq!((talk.sent(), talk.marlin.live().mode), (vec![], Mode::Held));
     talk.marlin.obey(talk.now, Command::Resume, &mut talk.out).unwrap();
     let mut sent = talk.sent();
-    while sent.last().is_some_and(|it| it != "G1 X2") {
+    while sent.last().is_some_and(|it| it != "G1 X5") {
         talk.hear("ok");
         sent.extend(talk.sent());
     }
-    let down = sent.iter().filter(|it| it.starts_with("G1 Z-")).count();
+    let down = sent.iter().filter(|it| it.starts_with("G1 Z3.000")).count();
     assert_eq!(down, 1, "once in all: {sent:?}");
     assert!(!sent.iter().any(|it| it.starts_with("G1 X1.000")), "{sent:?}");
+}
+
+#[test]
+fn a_held_print_is_lifted_no_higher_than_the_printer_reaches() {
+    for (top, lift) in
+        [(250.0, Some("G1 Z10.000 F600")), (180.0, Some("G1 Z5.000 F600")), (170.0, None)]
+    {
+        let mut talk = Talk::printing(&[]);
+        talk.marlin.setup.printer.park = Some([5.0, 6.0]);
+        talk.marlin.setup.envelope = Some(Envelope { min: [0.0; 3], max: [200.0, 200.0, top] });
+        talk.marlin.live.homed = Some(true);
+        talk.marlin.live.position_doubt = None;
+        talk.marlin.stop(talk.now, Stop::Hold, &mut talk.out);
+        let mut sent = Vec::new();
+        while talk.marlin.live().mode != Mode::Held {
+            for line in talk.sent() {
+                if line == "M114" {
+                    talk.hear("X:1.00 Y:2.00 Z:175.00 E:4.00 Count X:0 Y:0 Z:0");
+                }
+                talk.hear(if line == "M105" { "ok T:21.0 /0.0" } else { "ok" });
+                sent.push(line);
+            }
+        }
+        let lifted = sent.iter().find(|it| it.starts_with("G1 Z")).map(String::as_str);
+        assert_eq!(lifted, lift, "{top}");
+        talk.marlin.obey(talk.now, Command::Resume, &mut talk.out).unwrap();
+        let back = answer_all(&mut talk);
+        assert_eq!(back.iter().any(|it| it.starts_with("G1 Z175.000")), lift.is_some(), "{back:?}");
+    }
 }
 
 #[test]
@@ -234,7 +253,7 @@ fn a_closing_house_breaks_off_what_heats_and_leaves_it_cold() {
 #[test]
 fn a_hold_that_was_not_told_where_it_is_does_not_park() {
     let mut talk = Talk::printing(&[]);
-    talk.marlin.printer.park = Some([5.0, 6.0]);
+    talk.marlin.setup.printer.park = Some([5.0, 6.0]);
     talk.marlin.live.homed = Some(true);
     talk.marlin.live.position_doubt = None;
     talk.sent();
@@ -246,6 +265,27 @@ fn a_hold_that_was_not_told_where_it_is_does_not_park() {
     assert_eq!(talk.sent(), ["M114"]);
     talk.hear("ok");
     assert_eq!((talk.sent(), talk.marlin.live().mode), (vec![], Mode::Held));
+}
+
+#[test]
+fn an_end_of_filament_holds_a_print_though_it_was_told_before_that_began() {
+    let told = |talk: &mut Talk| {
+        let events = talk.take_events().into_iter();
+        events.filter(|event| matches!(event, Event::Asks { .. })).count()
+    };
+    let mut talk = Talk::connected(&[]);
+    talk.hear("//action:out_of_filament T0");
+    assert_eq!(talk.marlin.live().asks.as_deref(), Some("out of filament T0"));
+    talk.begin();
+    assert_eq!(
+        (talk.marlin.live().asks.as_deref(), talk.marlin.live().mode),
+        (None, Mode::Running)
+    );
+    talk.hear("//action:out_of_filament T0");
+    assert_eq!(talk.marlin.live().mode, Mode::Holding);
+    assert_eq!(told(&mut talk), 1);
+    talk.hear("//action:out_of_filament T0");
+    assert_eq!(told(&mut talk), 0, "it says so again and again");
 }
 
 #[test]
