@@ -128,19 +128,25 @@ pub struct SetPoint {
 
 /// A piece of a point's history: one span of time. Answer to `GET /api/v1/points/{name}` with a
 /// range is an array of these, oldest first.
+///
+/// A point is a step function of time: each value holds until the next, as long as its quality is
+/// good or uncertain. What holds at the beginning of a span belongs to it; nothing holds over a
+/// restart of the house, nor when the box's clock is set. A flag counts as 0 or 1, so that its mean
+/// is its duty cycle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     /// Beginning of the span, milliseconds since 1970.
     pub at_ms: u64,
-    /// Smallest number in it.
+    /// Smallest number that was believed in it; `null` if none was.
     pub min: Option<f64>,
-    /// Largest number in it.
+    /// Largest number that was believed in it.
     pub max: Option<f64>,
-    /// Mean of the numbers in it, each counted once.
+    /// Mean of the numbers that were believed in it, each weighted with the time for which it held
+    /// in it; the last of them, if none held for a millisecond.
     pub mean: Option<f64>,
-    /// The last value in it.
+    /// The last value that came or was believed in it.
     pub last: Option<Value>,
-    /// How many values came in it.
+    /// How many values came in it; 0 if one merely held.
     pub count: u64,
     /// The worst quality in it.
     pub quality: Quality,

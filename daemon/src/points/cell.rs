@@ -17,39 +17,23 @@ use std::time::{Duration, Instant};
 use headstock_config::point::{Quality, Value};
 
 use super::follower::{Ear, Step};
-use super::ring::Ring;
+use super::ring::{self, Noted, Ring};
 use super::sum::Sum;
+use super::under_way::{Moment, UnderWay};
 use super::{Declared, Latest, News, PointId};
-use crate::clock::now_ms;
 
 /// After so long even a value that has not changed is told.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
 /// Bytes of a text that are kept. Registers hold at most 250 of them.
 const TEXT: usize = 256;
 
-/// A moment by both clocks: the one that never jumps, and the wall's.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
-    pub(super) now: Instant,
-    /// Milliseconds since 1970.
-    pub(super) now_ms: u64,
-}
-
-impl Moment {
-    /// This moment.
-    pub(super) fn now() -> Self {
-        Self { now: Instant::now(), now_ms: now_ms() }
-    }
-}
-
-/// Milliseconds of a minute.
-pub(super) const MINUTE: u64 = 60_000;
-
 /// What is to be told of a point.
 pub(super) struct Told {
-    pub(super) step: Step,
-    /// Milliseconds since 1970 of the same.
-    at_ms: u64,
+    step: Step,
+    /// When it became so, by both clocks.
+    at: Moment,
+    /// When that was noticed.
+    noticed: Instant,
     /// The device said a value; otherwise only the quality is news.
     spoke: bool,
 }
@@ -64,8 +48,8 @@ pub(super) struct Cell {
     ears: Vec<Arc<Ear>>,
     /// What has been told lately.
     ring: Ring,
-    /// What has been told in the minute that is under way.
-    minute: Option<(u64, Sum)>,
+    /// What has been told and has held in the minute that is under way.
+    under_way: UnderWay,
 }
 
 impl Cell {
@@ -86,11 +70,9 @@ impl Cell {
         };
         let spoke = value.is_some();
         if spoke {
-            let ago = moment.now.saturating_duration_since(at).as_millis();
-            let ago = u64::try_from(ago).unwrap_or(u64::MAX);
             self.latest.value = value;
             self.latest.seen = Some(at);
-            self.latest.at_ms = Some(moment.now_ms.saturating_sub(ago));
+            self.latest.at_ms = Some(moment.at(at).now_ms);
         }
         if self.latest.value.is_none() && quality != Quality::Bad {
             (quality, why) = (Quality::Bad, Some("nothing has been read yet".to_owned()));
@@ -99,25 +81,16 @@ impl Cell {
         let latest = std::mem::take(&mut self.latest);
         self.latest = aged(latest, declared.age_limit, moment.now);
         let worth = self.worth_telling(declared, moment.now, spoke);
-        let at = if spoke { at } else { moment.now };
-        worth.then(|| Told {
-            spoke,
-            at_ms: self.at_ms(moment, spoke),
-            step: self.step(at, moment.now),
-        })
+        let at = if spoke { moment.at(at) } else { moment };
+        worth.then(|| self.told(at, moment.now, spoke))
     }
 
     /// Makes it stale if it has reached its limit; what is to be told of that.
     pub(super) fn age(&mut self, declared: &Declared, moment: Moment) -> Option<Told> {
-        let Moment { now, now_ms } = moment;
         let latest = std::mem::take(&mut self.latest);
-        self.latest = aged(latest, declared.age_limit, now);
-        let worth = self.worth_telling(declared, now, false);
-        worth.then(|| Told { spoke: false, at_ms: now_ms, step: self.step(now, now) })
-    }
-
-    fn at_ms(&self, moment: Moment, spoke: bool) -> u64 {
-        self.latest.at_ms.filter(|_| spoke).unwrap_or(moment.now_ms)
+        self.latest = aged(latest, declared.age_limit, moment.now);
+        let worth = self.worth_telling(declared, moment.now, false);
+        worth.then(|| self.told(moment, moment.now, false))
     }
 
     fn worth_telling(&self, declared: &Declared, now: Instant, spoke: bool) -> bool {
@@ -127,10 +100,10 @@ impl Cell {
             || spoke && SILENCE <= now.saturating_duration_since(*at)
     }
 
-    fn step(&mut self, at: Instant, now: Instant) -> Step {
+    fn told(&self, at: Moment, noticed: Instant, spoke: bool) -> Told {
         let Latest { value, quality, .. } = &self.latest;
-        self.told = Some((value.clone(), *quality, now));
-        Step { value: value.clone(), quality: *quality, at }
+        let step = Step { value: value.clone(), quality: *quality, at: at.now };
+        Told { step, at, noticed, spoke }
     }
 
     /// When it becomes stale, if nothing is heard before.
@@ -139,32 +112,65 @@ impl Cell {
         self.latest.seen.filter(|_| ages)?.checked_add(declared.age_limit)
     }
 
-    /// Tells everybody who follows, and keeps it; at most `share` of these. Adds whom to `wake`.
-    /// The minute before, if this is the first of another.
+    /// Tells everybody who follows, and keeps it; at most `share` of these. Adds whom to `wake`;
+    /// minutes that are over go to `over`.
     pub(super) fn tell(
         &mut self,
         id: PointId,
         told: Told,
         share: usize,
         wake: &mut Vec<Arc<Ear>>,
-    ) -> Option<(u64, Sum)> {
-        let Told { step: Step { value, quality, .. }, at_ms, spoke } = &told;
-        let value = value.as_ref().filter(|_| *spoke);
-        self.ring.add(*at_ms, value, *quality, share);
-        let over = self.end_minute(|minute| minute != at_ms / MINUTE);
-        let (_, sum) = self.minute.get_or_insert_with(|| (at_ms / MINUTE, Sum::default()));
-        sum.add(value.cloned(), *quality);
+        over: &mut impl FnMut(u64, Sum),
+    ) {
+        let Told { step, at, noticed, spoke } = told;
+        let Step { value, quality, .. } = &step;
+        let (at, anew) = self.under_way.next(at);
+        if !anew {
+            self.before(at, over);
+        }
+        let (value, at_ms) = (value.as_ref(), at.now_ms);
+        let told = if spoke { ring::Told::Value } else { ring::Told::Quality };
+        self.ring.add(Noted { at_ms, value, quality: *quality, told, anew }, share);
+        self.under_way.add(at, value.filter(|_| spoke).cloned(), *quality, over);
         for ear in &self.ears {
-            if ear.tell(id, told.step.clone(), 1) {
+            if ear.tell(id, step.clone(), 1) {
                 wake.push(ear.clone());
             }
         }
-        over
+        self.told = Some((step.value, step.quality, noticed));
+    }
+
+    /// How it stood until this moment, at which something else is told.
+    fn before(&mut self, at: Moment, over: &mut impl FnMut(u64, Sum)) {
+        match &self.told {
+            Some((Some(value), quality, _)) if quality.believable() => {
+                self.under_way.hold(value, *quality, at, over);
+            }
+            Some((_, quality, _)) => self.under_way.doubt(*quality, at.now_ms, over),
+            None => (),
+        }
+    }
+
+    /// Takes in that what was told last has held until now, or until its age limit.
+    pub(super) fn pass(
+        &mut self,
+        declared: &Declared,
+        moment: Moment,
+        share: usize,
+        over: &mut impl FnMut(u64, Sum),
+    ) {
+        let deadline = self.deadline(declared).filter(|it| *it < moment.now);
+        let until = deadline.map_or(moment, |it| moment.at(it));
+        let Some((Some(value), quality, _)) = &self.told else { return };
+        if quality.believable() && !self.under_way.hold(value, *quality, until, over) {
+            let (at_ms, value, told) = (until.now_ms, Some(value), ring::Told::Nothing);
+            self.ring.add(Noted { at_ms, value, quality: *quality, told, anew: true }, share);
+        }
     }
 
     /// Takes out the minute that is under way, if it is one of these.
     pub(super) fn end_minute(&mut self, of: impl FnOnce(u64) -> bool) -> Option<(u64, Sum)> {
-        self.minute.take_if(|(minute, _)| of(*minute))
+        self.under_way.end(of)
     }
 
     /// What has been told lately.
@@ -172,9 +178,9 @@ impl Cell {
         &self.ring
     }
 
-    /// The minute that is under way.
-    pub(super) fn minute(&self) -> Option<&(u64, Sum)> {
-        self.minute.as_ref()
+    /// The minute that is under way, and until when it is known.
+    pub(super) fn under_way(&self) -> &UnderWay {
+        &self.under_way
     }
 
     /// Somebody follows from now on, and is told how it is.

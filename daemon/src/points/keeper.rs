@@ -15,9 +15,9 @@ use std::thread::{Builder, JoinHandle};
 
 use tokio::sync::watch;
 
-use super::cell::MINUTE;
 use super::house::{self, Sources};
 use super::minutes::{Minute, Shelf};
+use super::under_way::{MINUTE, Moment};
 use super::{Board, Points};
 use crate::clock::now_ms;
 use crate::journal::disk::Folder;
@@ -90,7 +90,7 @@ impl Keeping {
 
     fn write(&mut self, of: impl Fn(u64) -> bool) {
         let room = self.room();
-        if let Err(reason) = self.points.write_minutes(room, of) {
+        if let Err(reason) = self.points.write_minutes(Moment::now(), room, of) {
             if !std::mem::replace(&mut self.said, true) {
                 tracing::error!(reason, "the history of points has a gap; values and alarms go on");
             }
@@ -127,14 +127,20 @@ impl Points {
 
     /// Writes those minutes that are over, and those under way that are one of these. What cannot
     /// be written is counted; why, for people.
-    pub(super) fn write_minutes(&self, room: bool, of: impl Fn(u64) -> bool) -> Result<(), String> {
+    pub(super) fn write_minutes(
+        &self,
+        moment: Moment,
+        room: bool,
+        of: impl Fn(u64) -> bool,
+    ) -> Result<(), String> {
+        let take = || self.take_minutes(moment, &of);
         let name = |number: u32| self.inner.declared[number as usize].name.as_str();
         let written = match self.inner.shelf.get() {
             Some(shelf) if room => shelf
-                .write(name, || self.take_minutes(&of))
+                .write(name, take)
                 .map_err(|unwritten| (unwritten.minutes, unwritten.error.to_string())),
-            Some(_) => Err((self.take_minutes(&of).len(), "the disk is nearly full".into())),
-            None => Err((self.take_minutes(&of).len(), "it could not be opened".into())),
+            Some(_) => Err((take().len(), "the disk is nearly full".into())),
+            None => Err((take().len(), "it could not be opened".into())),
         };
         let tally = &mut self.board().kept.tally;
         match written {
@@ -144,17 +150,18 @@ impl Points {
         written.map(drop).map_err(|(_, reason)| reason)
     }
 
-    fn take_minutes(&self, of: impl Fn(u64) -> bool) -> Vec<Minute> {
+    fn take_minutes(&self, moment: Moment, of: impl Fn(u64) -> bool) -> Vec<Minute> {
         let mut minutes = std::mem::take(&mut self.board().kept.over);
         let numbers: Vec<usize> = (0..self.inner.declared.len()).collect();
         // Piece by piece: whoever reports does not wait for all of them.
         for some in numbers.chunks(AT_ONCE) {
             let Board { cells, kept, .. } = &mut *self.board();
-            // What has ended meanwhile comes before what is taken from the same cell.
-            minutes.append(&mut kept.over);
-            for number in some {
-                if let Some((minute, sum)) = cells[*number].end_minute(&of) {
-                    let number = u32::try_from(*number).expect("points have numbers of 32 bits");
+            for index in some {
+                let number = u32::try_from(*index).expect("points have numbers of 32 bits");
+                self.pass(&mut cells[*index], number, moment, kept);
+                // What has ended before comes before what is taken from the same cell.
+                minutes.append(&mut kept.over);
+                if let Some((minute, sum)) = cells[*index].end_minute(&of) {
                     minutes.push((number, minute, sum));
                 }
             }

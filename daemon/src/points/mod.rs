@@ -25,6 +25,7 @@ mod ring;
 mod sum;
 #[cfg(test)]
 mod tests;
+mod under_way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -36,12 +37,14 @@ use headstock_config::point::{Point, Quality, Value};
 use headstock_config::settings;
 
 use self::age::Ages;
-use self::cell::{Cell, Moment, Told};
+use self::cell::{Cell, Told};
 use self::follower::Ear;
 pub use self::follower::{Change, Follower, STEPS, Step};
 pub use self::history::SPANS;
 pub use self::keeper::Keeper;
 use self::minutes::{Minute, Shelf};
+use self::sum::Sum;
+use self::under_way::Moment;
 use crate::clock::now_ms;
 
 /// A point's number. Numbers are given when the house opens and mean nothing outside it.
@@ -235,14 +238,27 @@ impl Points {
         wake: &mut Vec<Arc<Ear>>,
     ) {
         kept.tally.changes += 1;
-        let over = cell.tell(PointId(number), told, self.inner.share, wake);
-        let Some((minute, sum)) = over else { return };
+        let mut over = self.over(number, kept);
+        cell.tell(PointId(number), told, self.inner.share, wake, &mut over);
+    }
+
+    /// Where minutes of a point go that are over.
+    fn over(&self, number: u32, kept: &mut Kept) -> impl FnMut(u64, Sum) {
         let (each, least) = WAITING;
-        if kept.over.len() < least.max(each * self.inner.declared.len()) {
-            kept.over.push((number, minute, sum));
-        } else {
-            kept.tally.minutes_lost += 1;
+        let most = least.max(each * self.inner.declared.len());
+        move |minute, sum| {
+            if kept.over.len() < most {
+                kept.over.push((number, minute, sum));
+            } else {
+                kept.tally.minutes_lost += 1;
+            }
         }
+    }
+
+    /// Takes in that how a point stands has held until now.
+    fn pass(&self, cell: &mut Cell, number: u32, moment: Moment, kept: &mut Kept) {
+        let declared = &self.inner.declared[number as usize];
+        cell.pass(declared, moment, self.inner.share, &mut self.over(number, kept));
     }
 
     /// What has come of everything so far.

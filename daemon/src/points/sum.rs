@@ -1,4 +1,7 @@
 //! What a point was over a stretch of time, in a few figures.
+//!
+//! A point is a step function of time: what is told of it holds until the next is told. Its figures
+//! speak of the time in which it could be believed; a mean is weighted with that time.
 
 use headstock_config::point::{Quality, Span, Value};
 
@@ -6,11 +9,11 @@ use headstock_config::point::{Quality, Span, Value};
 /// had been added to one.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sum {
-    /// Values in it.
+    /// Values that came in it.
     pub(super) count: u64,
-    /// The figures over those of them that are numbers; a flag counts as 0 or 1.
+    /// The figures over those numbers that were believed in it; a flag counts as 0 or 1.
     pub(super) figures: Option<Figures>,
-    /// The last value.
+    /// The last value that came or was believed in it.
     pub(super) last: Option<Value>,
     /// The worst quality.
     pub(super) quality: Quality,
@@ -21,9 +24,17 @@ pub(super) struct Sum {
 pub(super) struct Figures {
     pub(super) min: f64,
     pub(super) max: f64,
+    /// By time; where no time is known, the last number.
     pub(super) mean: f64,
-    /// How many numbers.
-    pub(super) of: u64,
+    /// How long a number was believed, in milliseconds: the weight of the mean.
+    pub(super) ms: u64,
+}
+
+impl Figures {
+    /// The same number all the time.
+    pub(super) fn steady(number: f64, ms: u64) -> Self {
+        Self { min: number, max: number, mean: number, ms }
+    }
 }
 
 impl Default for Sum {
@@ -33,20 +44,37 @@ impl Default for Sum {
 }
 
 impl Sum {
-    /// Adds a change; without a value only the quality is news.
+    /// Adds a change; without a value only the quality is news. How long it holds is to be added
+    /// when that is known.
     pub(super) fn add(&mut self, value: Option<Value>, quality: Quality) {
-        self.quality = self.quality.max(quality);
+        self.doubt(quality);
         let Some(value) = value else { return };
-        if let Some(number) = value.number() {
-            self.add_figures(Figures { min: number, max: number, mean: number, of: 1 });
+        if let Some(number) = value.number().filter(|_| quality.believable()) {
+            self.add_figures(Figures::steady(number, 0));
         }
         self.last = Some(value);
         self.count = self.count.saturating_add(1);
     }
 
+    /// Adds that a value, which can be believed, held for so many milliseconds.
+    pub(super) fn hold(&mut self, value: &Value, quality: Quality, ms: u64) {
+        self.doubt(quality);
+        if let Some(number) = value.number() {
+            self.add_figures(Figures::steady(number, ms));
+        }
+        if self.last.as_ref() != Some(value) {
+            self.last = Some(value.clone());
+        }
+    }
+
+    /// Adds that it was of this quality for a while.
+    pub(super) fn doubt(&mut self, quality: Quality) {
+        self.quality = self.quality.max(quality);
+    }
+
     /// Adds what came after it.
     pub(super) fn merge(&mut self, later: Self) {
-        self.quality = self.quality.max(later.quality);
+        self.doubt(later.quality);
         self.count = self.count.saturating_add(later.count);
         self.last = later.last.or(self.last.take());
         if let Some(figures) = later.figures {
@@ -59,13 +87,13 @@ impl Sum {
             self.figures = Some(later);
             return;
         };
-        let of = so_far.of.saturating_add(later.of);
-        let share = later.of as f64 / of as f64;
+        let ms = so_far.ms.saturating_add(later.ms);
+        let share = if ms == 0 { 1.0 } else { later.ms as f64 / ms as f64 };
         // By shares, so that no sum of large numbers is too large to be one.
         so_far.mean = so_far.mean * (1.0 - share) + later.mean * share;
         so_far.min = so_far.min.min(later.min);
         so_far.max = so_far.max.max(later.max);
-        so_far.of = of;
+        so_far.ms = ms;
     }
 
     /// As the doors show it.

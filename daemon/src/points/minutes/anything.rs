@@ -19,10 +19,11 @@ pub fn read_anything(bytes: &[u8]) -> (usize, usize) {
     (found, good)
 }
 
-/// The same bytes as a file whose checksums are right, whatever its numbers say: behind those a
+/// The same bytes as a file whose checksums are right, of the same version if it is a known one, whatever its numbers say: behind those a
 /// search that changes bytes by chance would never get.
 pub fn repaired(bytes: &[u8]) -> Vec<u8> {
-    let mut right = record::header(1);
+    let old = bytes.get(8..12).is_some_and(|it| it == record::COUNTED.to_le_bytes());
+    let mut right = record::header_of(if old { record::COUNTED } else { record::VERSION }, 1);
     let mut rest = bytes.get(HEADER..).unwrap_or_default();
     while let Some((frame, behind)) = record::framed(rest) {
         record::seal(1, frame, &mut right);

@@ -11,14 +11,19 @@
 //! Little-endian; whole numbers without a size are LEB128. `length` counts kind and body; the
 //! checksum covers the sequence of the file, the length, kind and body, so that a frame of another
 //! file is none of this. Flags: 0..1 quality; 2..4 the last value: 0 none, 1 off, 2 on, 3 number, 4
-//! text; 5 figures follow: min, max and mean as f64, and how many numbers they are of. Without
-//! figures they are the last value's own, `count` times, if it is a number.
+//! text; 5 figures follow: min, max and mean as f64, and milliseconds in which a number was believed;
+//! 6 there are no figures. With neither they are the last value's own for the whole minute, if it is
+//! a number.
+//!
+//! Version 1, which is read and no longer written, counted changes instead of milliseconds and knew
+//! no bit 6: its figures stand for a whole minute, and there are none if `count` is zero.
 //!
 //! Invariant: no bytes make [`walk`] panic or allocate.
 
 use headstock_config::point::{Quality, Value};
 
 use crate::points::sum::{Figures, Sum};
+use crate::points::under_way::MINUTE;
 
 /// Bytes of a header.
 pub(super) const HEADER: usize = 32;
@@ -32,10 +37,15 @@ const FULL: usize = 32 * 1024;
 const LONGEST: usize = FULL + 4 * 1024;
 
 const MAGIC: [u8; 8] = *b"HSMINUTE";
-const VERSION: u32 = 1;
+/// What is written.
+pub(super) const VERSION: u32 = 2;
+/// By changes, not by time.
+pub(super) const COUNTED: u32 = 1;
 const NAMES: u8 = 1;
 const MINUTES: u8 = 2;
 const THE_END: u8 = 3;
+const FIGURES: u8 = 1 << 5;
+const NO_FIGURES: u8 = 1 << 6;
 
 /// One thing in a file.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,6 +64,8 @@ pub(super) struct Rest<'a> {
     flags: u8,
     count: u64,
     figures: Option<Figures>,
+    /// Without figures they are the last value's own.
+    plain: bool,
     text: &'a str,
     number: f64,
 }
@@ -70,17 +82,29 @@ impl Rest<'_> {
         };
         let quality = [Quality::Good, Quality::Uncertain, Quality::Stale, Quality::Bad];
         let plain = last.as_ref().and_then(Value::number);
-        let plain = plain.filter(|_| 0 < self.count);
-        let plain = plain.map(|it| Figures { min: it, max: it, mean: it, of: self.count });
+        let plain = plain.filter(|_| self.plain).map(|it| Figures::steady(it, MINUTE));
         let quality = quality[usize::from(self.flags & 3)];
         Sum { count: self.count, figures: self.figures.or(plain), last, quality }
     }
 }
 
+impl Rest<'_> {
+    /// What was counted by changes stands for the whole minute.
+    fn fill_the_minute(&mut self) {
+        self.plain &= 0 < self.count;
+        self.figures = self.figures.filter(|it| 0 < it.ms).map(|it| Figures { ms: MINUTE, ..it });
+    }
+}
+
 /// The header of the file with this number.
 pub(super) fn header(sequence: u64) -> Vec<u8> {
+    header_of(VERSION, sequence)
+}
+
+/// The header of a file in this version.
+pub(super) fn header_of(version: u32, sequence: u64) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
-    bytes.extend(VERSION.to_le_bytes());
+    bytes.extend(version.to_le_bytes());
     bytes.extend([0; 4]);
     bytes.extend(sequence.to_le_bytes());
     bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
@@ -198,15 +222,19 @@ fn put_sum(bytes: &mut Vec<u8>, sum: &Sum) {
         Some(Value::Text(_)) => 4,
     };
     let plain = sum.last.as_ref().and_then(Value::number);
-    let plain = plain.map(|it| Figures { min: it, max: it, mean: it, of: sum.count });
-    let figures = sum.figures.filter(|it| Some(*it) != plain);
-    bytes.push(sum.quality as u8 | kind << 2 | u8::from(figures.is_some()) << 5);
+    let plain = plain.map(|it| Figures::steady(it, MINUTE));
+    let follow = match (sum.figures, plain) {
+        (None, Some(_)) => NO_FIGURES,
+        (figures, plain) if figures == plain => 0,
+        _ => FIGURES,
+    };
+    bytes.push(sum.quality as u8 | kind << 2 | follow);
     put(bytes, sum.count);
-    if let Some(Figures { min, max, mean, of }) = figures {
+    if let Some(Figures { min, max, mean, ms }) = sum.figures.filter(|_| follow == FIGURES) {
         for number in [min, max, mean] {
             bytes.extend(number.to_le_bytes());
         }
-        put(bytes, of);
+        put(bytes, ms);
     }
     match &sum.last {
         Some(Value::Number(number)) => bytes.extend(number.to_le_bytes()),
@@ -215,17 +243,21 @@ fn put_sum(bytes: &mut Vec<u8>, sum: &Sum) {
     }
 }
 
-/// The number of a file that begins with these bytes; `None` if it is no file of minutes.
-pub(super) fn sequence_of(bytes: &[u8]) -> Option<u64> {
+/// The version and the number of a file that begins with these bytes; `None` if it is no file of
+/// minutes that can be read.
+pub(super) fn read_header(bytes: &[u8]) -> Option<(u32, u64)> {
     let head = bytes.get(..HEADER)?;
+    let version = u32::from_le_bytes(*head[8..].first_chunk()?);
     let sequence = u64::from_le_bytes(*head[16..].first_chunk()?);
-    (head == header(sequence)).then_some(sequence)
+    let known = (COUNTED..=VERSION).contains(&version) && head == header_of(version, sequence);
+    known.then_some((version, sequence))
 }
 
 /// What the end of a file says of it, if it has been ended: its first and its last minute.
 pub(super) fn read_end(sequence: u64, tail: &[u8]) -> Option<(u64, u64)> {
     let mut said = None;
-    walk_frames(sequence, tail, |item| {
+    // Ends are the same in every version.
+    walk_frames((VERSION, sequence), tail, |item| {
         if let Item::End(first, last) = item {
             said = Some((first, last));
         }
@@ -236,14 +268,18 @@ pub(super) fn read_end(sequence: u64, tail: &[u8]) -> Option<(u64, u64)> {
 /// Everything in a file, in order, up to the first thing that is not as it was written. Returns
 /// how many bytes were; the whole length if all were.
 pub(super) fn walk<'a>(bytes: &'a [u8], heard: impl FnMut(Item<'a>)) -> usize {
-    let Some(sequence) = sequence_of(bytes) else { return 0 };
-    HEADER + walk_frames(sequence, &bytes[HEADER..], heard)
+    let Some(of) = read_header(bytes) else { return 0 };
+    HEADER + walk_frames(of, &bytes[HEADER..], heard)
 }
 
-fn walk_frames<'a>(sequence: u64, bytes: &'a [u8], mut heard: impl FnMut(Item<'a>)) -> usize {
+fn walk_frames<'a>(
+    (version, sequence): (u32, u64),
+    bytes: &'a [u8],
+    mut heard: impl FnMut(Item<'a>),
+) -> usize {
     let mut read = 0;
     while let Some(body) = frame(sequence, &bytes[read..]) {
-        if items(body, &mut heard).is_none() {
+        if items(version, body, &mut heard).is_none() {
             break;
         }
         read += HEAD + body.len();
@@ -268,7 +304,7 @@ pub(super) fn framed(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 /// What is left to be read of a body.
 struct Left<'a>(&'a [u8]);
 
-fn items<'a>(body: &'a [u8], heard: &mut impl FnMut(Item<'a>)) -> Option<()> {
+fn items<'a>(version: u32, body: &'a [u8], heard: &mut impl FnMut(Item<'a>)) -> Option<()> {
     let (kind, rest) = body.split_first()?;
     let mut left = Left(rest);
     match *kind {
@@ -280,7 +316,7 @@ fn items<'a>(body: &'a [u8], heard: &mut impl FnMut(Item<'a>)) -> Option<()> {
         MINUTES => {
             let minute = left.number()?;
             while !left.0.is_empty() {
-                heard(Item::Minute(minute, left.number()?, left.rest()?));
+                heard(Item::Minute(minute, left.number()?, left.rest(version)?));
             }
         }
         THE_END => heard(Item::End(left.fixed()?, left.fixed()?)),
@@ -330,14 +366,21 @@ impl<'a> Left<'a> {
         Some(f64::from_bits(self.fixed()?)).filter(|it| it.is_finite())
     }
 
-    fn rest(&mut self) -> Option<Rest<'a>> {
-        let flags = self.byte().filter(|it| it & 0xc0 == 0 && it >> 2 & 7 <= 4)?;
-        let count = self.number()?;
-        let mut rest = Rest { flags, count, figures: None, text: "", number: 0.0 };
-        if flags & 0x20 != 0 {
+    fn rest(&mut self, version: u32) -> Option<Rest<'a>> {
+        let flags = self.byte().filter(|it| it & 0x80 == 0 && it >> 2 & 7 <= 4)?;
+        let (follow, count) = (flags & (FIGURES | NO_FIGURES), self.number()?);
+        if follow == FIGURES | NO_FIGURES || version == COUNTED && follow == NO_FIGURES {
+            return None;
+        }
+        let plain = follow == 0;
+        let mut rest = Rest { flags, count, figures: None, plain, text: "", number: 0.0 };
+        if follow & FIGURES != 0 {
             let (min, max, mean) = (self.finite()?, self.finite()?, self.finite()?);
-            let of = self.number()?;
-            rest.figures = Some(Figures { min, max, mean, of }).filter(|it| 0 < it.of);
+            let ms = self.number()?;
+            rest.figures = Some(Figures { min, max, mean, ms });
+        }
+        if version == COUNTED {
+            rest.fill_the_minute();
         }
         match flags >> 2 & 7 {
             3 => rest.number = self.finite()?,

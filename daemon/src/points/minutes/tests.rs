@@ -7,6 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::journal::simulated::Simulated;
+use crate::points::sum::Figures;
+use crate::points::under_way::MINUTE;
 
 const BUDGET: u64 = 1 << 20;
 
@@ -14,6 +16,7 @@ fn sum(values: &[f64]) -> Sum {
     let mut sum = Sum::default();
     for value in values {
         sum.add(Some(Value::Number(*value)), Quality::Good);
+        sum.hold(&Value::Number(*value), Quality::Good, 900);
     }
     sum
 }
@@ -131,6 +134,57 @@ fn a_torn_tail_is_passed_over_and_never_written_behind() {
     assert_eq!(read(&second, "mill.x", 0, 9), [(1, sum(&[1.0])), (3, sum(&[3.0]))]);
 }
 
+/// A file as it was written when changes were counted: figures of three values, three times the same
+/// value, a text, and a quality alone.
+#[test]
+fn a_file_from_before_there_was_time_in_it_is_still_read() {
+    let disk = Simulated::default();
+    let mut bytes = record::header_of(record::COUNTED, 1);
+    record::seal(1, b"\x01\0\x06mill.x", &mut bytes);
+    let numbers = |numbers: &[f64]| numbers.iter().flat_map(|it| it.to_le_bytes()).collect();
+    let (figures, last): (Vec<u8>, Vec<u8>) = (numbers(&[1.0, 4.0, 2.0]), numbers(&[2.5]));
+    let (quality, number, text, with_figures) = (1, 3 << 2, 4 << 2, 1 << 5);
+    let rows = [
+        [&[number | with_figures, 3], &figures[..], &[3], &last].concat(),
+        [&[number | quality, 3], &last[..]].concat(),
+        [&[text, 1, 4], &b"idle"[..]].concat(),
+        vec![3, 0],
+    ];
+    for (minute, row) in (5..).zip(rows) {
+        record::seal(1, &[&[2, minute, 0], &row[..]].concat(), &mut bytes);
+    }
+    disk.open("0000000001.minutes").unwrap().write_at(0, &bytes).unwrap();
+    let last = |number| Some(Value::Number(number));
+    let figures = Some(Figures { min: 1.0, max: 4.0, mean: 2.0, ms: MINUTE });
+    let steady = Some(Figures::steady(2.5, MINUTE));
+    let text = Some(Value::Text("idle".into()));
+    let expected = [
+        Sum { count: 3, figures, last: last(2.5), quality: Quality::Good },
+        Sum { count: 3, figures: steady, last: last(2.5), quality: Quality::Uncertain },
+        Sum { count: 1, figures: None, last: text, quality: Quality::Good },
+        Sum { count: 0, figures: None, last: None, quality: Quality::Bad },
+    ];
+    let expected: Vec<_> = (5..).zip(expected).collect();
+    assert_eq!(read(&shelf(&disk, BUDGET), "mill.x", 0, 99), expected);
+    assert_eq!(repaired(&bytes), bytes);
+    // What is written now goes into a file of its own.
+    let again = shelf(&disk, BUDGET);
+    write(&again, vec![(0, 9, sum(&[5.0]))]).unwrap();
+    assert_eq!(read(&again, "mill.x", 0, 99).len(), 5);
+}
+
+#[test]
+fn a_point_that_holds_takes_few_bytes_a_minute() {
+    let held = |ms| {
+        let mut sum = Sum::default();
+        sum.hold(&Value::Number(21.5), Quality::Good, ms);
+        let mut frames = record::Frames::new(1);
+        frames.minute(1, [(0, &sum)]);
+        frames.done().len()
+    };
+    assert_eq!((held(MINUTE), held(MINUTE - 1)), (21, 21 + 3 * 8 + 3));
+}
+
 /// A file with everything in it, ended.
 static REAL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let disk = Simulated::default();
@@ -232,7 +286,11 @@ proptest! {
                         _ => None,
                     };
                     let quality = [Quality::Good, Quality::Stale, Quality::Bad][usize::from(kind) % 3];
-                    sum.add(value, quality);
+                    sum.add(value.clone(), quality);
+                    // Whole minutes, parts of one, no time at all.
+                    if let Some(value) = value.filter(|_| minute % 4 != 0) {
+                        sum.hold(&value, quality, MINUTE >> (minute % 4 - 1));
+                    }
                 }
                 (number, minute, sum)
             })

@@ -161,6 +161,15 @@ async fn a_tag_is_set_and_answered_with_what_is_read_back() {
         let found = point["value"].as_f64().unwrap();
         assert!((found - target).abs() < 1e-9 && point["quality"] == "good", "{point}");
     }
+    // While it is read again and again and does not change, what it is weighs more and more.
+    let path = "/api/v1/points/vfd.target?from=-2m&every=1m";
+    let told = |spans: &Value| {
+        let spans = spans.as_array().unwrap();
+        let count: u64 = spans.iter().filter_map(|it| it["count"].as_u64()).sum();
+        (count, spans.iter().map(|it| it["mean"].as_f64()).collect::<Vec<_>>())
+    };
+    let (count, means) = told(&trial.get(path).await);
+    trial.until(path, |spans| told(spans).0 == count && told(spans).1 != means).await;
     let relay = set("vfd.relay", json!(true)).await.with(200);
     assert_eq!((&relay["value"], &relay["writable"]), (&json!(true), &json!(true)));
     assert_eq!(set("vfd.target", json!(61.0)).await.status / 100, 4);
