@@ -95,3 +95,19 @@ fn a_machine_without_power_is_offline_whatever_it_says_and_read_when_it_has_powe
     assert_eq!(world.schedule.mode(0), Mode::Idle);
     assert!(world.sent[begun..].iter().any(|it| asked(&it)));
 }
+
+#[test]
+fn a_request_that_is_under_way_gives_way_to_a_cut() {
+    let mut world = World::new(several(3, 200));
+    world.run(1_000);
+    let begun = loop {
+        match world.schedule.next(world.now) {
+            Next::Do { machine, .. } => break machine,
+            Next::Wait(at) => world.now = at.unwrap(),
+        }
+    };
+    assert_eq!(world.schedule.pressed_at(), None);
+    let other = (begun + 1) % 3;
+    assert_eq!(world.schedule.cut(world.now, at(other, 1), &OFF), Ok(()));
+    assert!(world.schedule.pressed_at().is_some_and(|at| at <= world.now));
+}
