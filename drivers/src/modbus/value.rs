@@ -99,9 +99,9 @@ pub fn write(tag: &Tag, register: &Register, value: &Value) -> Result<(Raw, Valu
     }
 }
 
-/// Whether this is what somebody may set, and not what it would be rounded to: of a number that
-/// counts by ones or more there is no half (a command of 1.5 is no command), and on or off is no
-/// quantity.
+/// Whether this is what somebody may set. A quantity, which has a unit, is rounded to what the device
+/// can hold; a whole number without one is a command or a count, of which there is no half. On or
+/// off is no quantity.
 pub fn meant(tag: &Tag, register: &Register, value: &Value) -> Result<(), Refusal> {
     let whole = matches!(register.kind, Kind::U16 | Kind::I16 | Kind::U32 | Kind::I32);
     let plain = tag.scale == 1.0 && tag.offset == 0.0;
@@ -109,7 +109,7 @@ pub fn meant(tag: &Tag, register: &Register, value: &Value) -> Result<(), Refusa
         Value::Flag(_) if register.kind != Kind::Bit && !(whole && plain) => {
             Err(refuse("a number is wanted"))
         }
-        Value::Number(number) if whole && 1.0 <= tag.scale.abs() => {
+        Value::Number(number) if whole && tag.unit.is_empty() && 1.0 <= tag.scale.abs() => {
             let steps = (number - tag.offset) / tag.scale;
             let exact = (steps - steps.round()).abs() <= 1e-9 * steps.abs().max(1.0);
             let why = || format!("it counts in steps of {}", tag.scale.abs());
@@ -314,6 +314,8 @@ mod tests {
         assert!(meant(&plain, &word, &Value::Flag(true)).is_ok());
         assert!(meant(&hundredths, &word, &Value::Number(123.456)).is_ok());
         assert!(meant(&hundredths, &word, &Value::Flag(true)).is_err());
+        let degrees = Tag { unit: "°C".into(), ..Tag::default() };
+        assert!(meant(&degrees, &word, &Value::Number(250.5)).is_ok());
         let fives = Tag { scale: 5.0, ..Tag::default() };
         assert!(meant(&fives, &word, &Value::Number(15.0)).is_ok());
         assert!(meant(&fives, &word, &Value::Number(16.0)).is_err());
