@@ -100,7 +100,7 @@ impl Way {
         let unit = toward.map(|it| f64::from(it) / length);
         let reach = reach(envelope, from, &unit);
         if !reach.is_finite() || reach <= 0.0 {
-            return Err(Refusal::BadCommand("there is no way left in that direction".into()));
+            return Err(Refusal::Unready("there is no way left in that direction".into()));
         }
         Ok(Self { from, unit, reach })
     }

@@ -118,6 +118,9 @@ pub enum Refusal {
     /// The text is not something this device can be sent.
     #[error("{0}")]
     BadCommand(String),
+    /// The command is sound, and not as the device stands now: not homed, cold, at its end.
+    #[error("{0}")]
+    Unready(String),
     /// This kind of device cannot do that.
     #[error("this controller cannot {0}")]
     Unsupported(&'static str),

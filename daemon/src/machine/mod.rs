@@ -138,6 +138,7 @@ impl Explain for Error {
             Self::Refused(Refusal::Backlog(_)) => "machine.backlog",
             Self::Refused(Refusal::TooLong(..)) => "machine.line_too_long",
             Self::Refused(Refusal::BadCommand(_)) => "machine.bad_command",
+            Self::Refused(Refusal::Unready(_)) => "machine.unready",
             Self::Refused(Refusal::Unsupported(_)) => "machine.unsupported",
             Self::Rejected(_) => "machine.rejected",
             Self::Unverified(_) => "machine.unverified",
@@ -164,8 +165,10 @@ impl Explain for Error {
             Self::Refused(Refusal::NotOnline) => {
                 "look at power and cable; `headstock machines` says why it is offline".into()
             }
-            Self::Refused(Refusal::NotNow(_)) => {
-                "bring the machine to rest first; in an alarm, home or unlock it".into()
+            Self::Refused(Refusal::NotNow("alarm")) => "look at it, then home or unlock it".into(),
+            Self::Refused(Refusal::NotNow(_)) => "wait until it rests, or stop it first".into(),
+            Self::Refused(Refusal::Unready(_)) => {
+                "see to that first; `headstock machines` shows how it stands".into()
             }
             Self::Refused(Refusal::TooLong(..) | Refusal::BadCommand(_)) => {
                 "correct the command".into()

@@ -148,7 +148,7 @@ impl Grbl {
             let outside = |at: f64| (low - at).max(at - high).max(0.0);
             if outside(from[axis]).max(STEP) < outside(to) {
                 let name = ["X", "Y", "Z"][axis];
-                return Err(Refusal::BadCommand(format!(
+                return Err(Refusal::Unready(format!(
                     "{name} would go to {to:.3} mm of the machine, which reaches from {low} to \
                      {high}; it is at {:.3}",
                     from[axis]
@@ -216,12 +216,12 @@ impl Grbl {
     fn jog_frame(&self) -> Result<(Frame, Xyz), Refusal> {
         let Some(from) = self.known_place() else {
             let why = "the machine has not been homed: jog in steps of at most 1 mm, or home it";
-            return Err(Refusal::BadCommand(why.into()));
+            return Err(Refusal::Unready(why.into()));
         };
         let Some(envelope) = self.limits() else {
             let why = "nobody knows the limits of the machine: jog in steps of at most 1 mm, or \
                        declare `envelope`";
-            return Err(Refusal::BadCommand(why.into()));
+            return Err(Refusal::Unready(why.into()));
         };
         let it = &self.it.controller;
         let frame = Frame {

@@ -85,7 +85,7 @@ impl HeldJog {
         if ![a, rate, overrun].into_iter().all(sound) {
             let why = "the controller has not told accelerations and rates that a hold-to-run jog \
                        could be bounded by";
-            return Err(Refusal::BadCommand(why.into()));
+            return Err(Refusal::Unready(why.into()));
         }
         let speed = (wish.feed / 60.0).min(rate).min(fastest_within(overrun, wait_s, a));
         let stop_mm = speed * wait_s + speed * speed / (2.0 * a);

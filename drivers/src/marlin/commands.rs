@@ -197,7 +197,7 @@ impl Marlin {
         let warm = self.hotend().map_or(0.0, |it| it.celsius);
         if warm < COLD {
             let text = format!("the nozzle has {warm:.0} °C; filament moves from {COLD} °C on");
-            return Err(Refusal::BadCommand(text));
+            return Err(Refusal::Unready(text));
         }
         self.errands.push_back(Errand::new("M114", Why::Extrude(mm, feed)));
         self.located();

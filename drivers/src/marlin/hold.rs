@@ -200,7 +200,7 @@ impl Marlin {
     fn return_to(&mut self, left: &Left) -> Result<(), Refusal> {
         let cold = !self.hotend().is_some_and(|it| super::temperature::COLD <= it.celsius);
         if left.filament && cold {
-            return Err(Refusal::BadCommand("the nozzle is cold; preheat it first".into()));
+            return Err(Refusal::Unready("the nozzle is cold; preheat it first".into()));
         }
         if !self.hold.rest.is_empty() {
             let rest = std::mem::take(&mut self.hold.rest);

@@ -127,7 +127,7 @@ impl Marlin {
     pub(super) fn answer(&mut self, choice: u32, out: &mut Outbox) -> Result<(), Refusal> {
         let offered = self.prompt.choices.len();
         if !self.prompt.shown {
-            return Err(Refusal::BadCommand("the printer asks nothing".into()));
+            return Err(Refusal::Unready("the printer asks nothing".into()));
         }
         if offered <= choice as usize {
             return Err(Refusal::BadCommand(format!(
@@ -148,7 +148,7 @@ impl Marlin {
             Some(choice) if asks => format!("M876 S{choice}"),
             None if asks => {
                 let text = format!("the printer asks: {}; answer that", self.prompt.told());
-                return Err(Refusal::BadCommand(text));
+                return Err(Refusal::Unready(text));
             }
             _ => "M108".into(),
         };

@@ -113,11 +113,11 @@ impl Marlin {
     fn jog_frame(&self, toward: [i8; 3]) -> Result<(Frame, Xyz), Refusal> {
         self.knows(toward.map(|it| it != 0)).map_err(|why| {
             let text = format!("{why}: home it, or jog in steps of at most 10 mm");
-            Refusal::BadCommand(text)
+            Refusal::Unready(text)
         })?;
         let Some(envelope) = self.limits() else {
             let why = "nobody knows the limits of the printer: jog in steps, or declare `envelope`";
-            return Err(Refusal::BadCommand(why.into()));
+            return Err(Refusal::Unready(why.into()));
         };
         let style = if self.it.tells_planner() { Style::Counted } else { Style::Waited };
         let frame = Frame { envelope, overrun: self.setup.jog_overrun, style };

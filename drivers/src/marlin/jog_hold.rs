@@ -137,7 +137,7 @@ impl HeldJog {
         let speed = (wish.feed / 60.0).min(fastest(overrun, lease.seconds(), style));
         if !speed.is_finite() || speed <= 0.0 {
             let why = "`jog_overrun` leaves no room for a hold-to-run jog: jog in steps";
-            return Err(Refusal::BadCommand(why.into()));
+            return Err(Refusal::Unready(why.into()));
         }
         let segment = (speed * style.segment_s()).max(SHORTEST);
         let stop_mm = speed * lease.seconds() + style.segments() * segment;

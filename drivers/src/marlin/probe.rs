@@ -25,7 +25,7 @@ impl Marlin {
             return Err(Refusal::BadCommand(why.into()));
         }
         if let Err(why) = self.knows([true; 3]) {
-            return Err(Refusal::BadCommand(format!("{why}: home it before it probes")));
+            return Err(Refusal::Unready(format!("{why}: home it before it probes")));
         }
         self.errands.push_back(Errand::new(LINE, Why::Probe));
         self.located();

@@ -143,7 +143,7 @@ fn stays(limits: &Envelope, axis: usize, from: f64, to: f64) -> Result<(), Refus
         return Ok(());
     }
     let letter = LETTERS[axis];
-    Err(Refusal::BadCommand(format!(
+    Err(Refusal::Unready(format!(
         "{letter} would go from {from:.2} to {to:.2}; the nozzle reaches {low} to {high}: take a \
          shorter step"
     )))
@@ -151,13 +151,13 @@ fn stays(limits: &Envelope, axis: usize, from: f64, to: f64) -> Result<(), Refus
 
 fn blind_step(by: [Option<f64>; 3], absolute: bool, why: &str) -> Result<(), Refusal> {
     if absolute {
-        return Err(Refusal::BadCommand(format!("{why}: home it, or jog by distances")));
+        return Err(Refusal::Unready(format!("{why}: home it, or jog by distances")));
     }
     let short = by.into_iter().flatten().all(|by| by.abs() <= BLIND);
     if short {
         return Ok(());
     }
-    Err(Refusal::BadCommand(format!("{why}: home it, or jog in steps of at most {BLIND} mm")))
+    Err(Refusal::Unready(format!("{why}: home it, or jog in steps of at most {BLIND} mm")))
 }
 
 /// `area:{full:{min:{x:0.0000,y:0.0000,z:0.0000},max:{x:220.0000,…}},work:{…}}`: the work area.
