@@ -173,6 +173,8 @@ pub struct Register {
     pub bit: u8,
     /// For `string`: how many registers.
     pub length: u16,
+    /// What stands there can be read. Of a register that only takes commands nobody can say.
+    pub read_back: bool,
 }
 
 impl Register {

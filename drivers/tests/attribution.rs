@@ -34,7 +34,7 @@ const PATIENCE_MS: u64 = 20;
 fn machines(driver: &str) -> Vec<Machine> {
     let tag = |address| {
         let (area, kind, order) = (Area::Holding, Kind::U16, Order::Abcd);
-        let register = Register { area, address, kind, order, bit: 0, length: 1 };
+        let register = Register { area, address, kind, order, bit: 0, length: 1, read_back: true };
         Tag { source: Source::Register(register), ..Tag::default() }
     };
     let machine = |unit| {

@@ -171,7 +171,8 @@ fn registers(bytes: &[u8], choice: u8) {
     let kind = KINDS[usize::from(choice % 8)];
     let order = ORDERS[usize::from(choice >> 3 & 3)];
     let length = u16::from(choice >> 5) + 1;
-    let register = Register { area: Area::Holding, address: 0, kind, order, bit: 3, length };
+    let register =
+        Register { area: Area::Holding, address: 0, kind, order, bit: 3, length, read_back: true };
     let tag = Tag { scale: 0.1, offset: -40.0, ..Tag::default() };
     let words: Vec<u16> =
         bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();

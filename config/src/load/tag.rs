@@ -44,6 +44,7 @@ const REGISTER_KEYS: &[&str] = &[
     "period_ms",
     "age_limit_ms",
     "write",
+    "read_back",
     "hold",
     "stop",
     "safe",
@@ -155,6 +156,8 @@ fn tag(table: &Section<'_>, reads: Reads, findings: &mut Findings) -> Tag {
     let usual = Tag::default();
     let period_ms = table.whole("period_ms", 1..=86_400_000, "milliseconds", findings);
     let period_ms = period_ms.unwrap_or(usual.period_ms);
+    let unread = matches!(&source, Source::Register(it) if !it.read_back);
+    let usual_age = (period_ms as f64 * PERIODS).ceil() as u64;
     let age = table.whole("age_limit_ms", 1..=864_000_000, "milliseconds", findings);
     let any = f64::MIN..=f64::MAX;
     let unit = match reads {
@@ -177,7 +180,8 @@ fn tag(table: &Section<'_>, reads: Reads, findings: &mut Findings) -> Tag {
             .number("deadband", 0.0..=f64::MAX, "in the unit", findings)
             .unwrap_or(usual.deadband),
         period_ms,
-        age_limit_ms: age.unwrap_or((period_ms as f64 * PERIODS).ceil() as u64),
+        // What nobody reads does not grow old.
+        age_limit_ms: if unread { 0 } else { age.unwrap_or(usual_age) },
         write: written,
         hold: point_value(table, "hold", findings),
         stop: point_value(table, "stop", findings).or_else(|| safe.clone()),
@@ -266,6 +270,12 @@ pub(super) fn register(table: &Section<'_>, findings: &mut Findings) -> Option<R
     if kind == Kind::String {
         table.missing("length", "how many registers the text takes", findings);
     }
+    let read_back = !table.has("read_back") || table.flag("read_back", findings).unwrap_or(true);
+    if !read_back && (bits || kind == Kind::Bit || table.entry("write").is_none()) {
+        let wrong = Wrong::Value("is for whole registers that are written", None);
+        let accepted = "false only beside `write = true`, and not for bits";
+        table.refuse("read_back", wrong, accepted, findings);
+    }
     let register = Register {
         area: area?,
         address: u16::try_from(address?).ok()?,
@@ -273,6 +283,7 @@ pub(super) fn register(table: &Section<'_>, findings: &mut Findings) -> Option<R
         order,
         bit: bit.and_then(|it| u8::try_from(it).ok()).unwrap_or(0),
         length: length.and_then(|it| u16::try_from(it).ok()).unwrap_or(1),
+        read_back,
     };
     let last = u32::from(register.address) + u32::from(register.width()) - 1;
     if last > u32::from(u16::MAX) {

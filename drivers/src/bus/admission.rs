@@ -204,6 +204,7 @@ mod tests {
             order: Order::Abcd,
             bit: 0,
             length: 1,
+            read_back: true,
         };
         let source = Source::Register(register);
         let tag = Tag { name: "speed".into(), source, period_ms, ..Tag::default() };

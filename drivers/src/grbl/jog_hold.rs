@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(last, "$J=G53G21G90X-1F600");
         assert!(jog.shown().at_limit);
         let out = HeldJog::begin(now, wish([1, 0, 0], 600.0), &FRAME, [-0.5, -100.0, -40.0]);
-        assert!(matches!(out, Err(Refusal::BadCommand(_))));
+        assert!(matches!(out, Err(Refusal::Unready(_))));
     }
 
     #[test]

@@ -88,6 +88,25 @@ impl Modbus {
         self.devices.iter().enumerate().find(|(_, device)| device.machine.bus.unit == unit)
     }
 
+    /// What a tag holds that cannot be read: what the device has just taken.
+    fn taken(&self, at: Instant, request: &Request) -> Option<Reading> {
+        let (start, words) = match &request.pdu {
+            Ask::WriteRegister { address, value } => (*address, std::slice::from_ref(value)),
+            Ask::WriteRegisters { address, values } => (*address, &values[..]),
+            _ => return None,
+        };
+        let (machine, device) = self.device(request.unit)?;
+        let mut tags = device.machine.tags.iter().enumerate();
+        let (tag, declared, register) = tags.find_map(|(index, tag)| {
+            let unread = |it: &&Register| !it.read_back && it.address == start;
+            Some((index, tag, register(tag).filter(unread)?))
+        })?;
+        let Said { value, .. } = value::read(declared, register, words);
+        let why = Some("it was sent; the device does not tell what it holds".into());
+        let place = Place { machine, tag };
+        Some(Reading { place, value, quality: Quality::Uncertain, at, why })
+    }
+
     /// What a reading request asks for: the machine, and its tags that are wholly covered.
     fn covered(&self, request: &Request) -> Option<(usize, &Device, Area, u32, &[Item])> {
         let (area, start, count) = reads(&request.pdu)?;
@@ -106,6 +125,9 @@ impl Device {
                 .enumerate()
                 .filter_map(|(tag, declared)| {
                     let register = register(declared).filter(|it| it.area == area)?;
+                    if !register.read_back {
+                        return None;
+                    }
                     let start = u32::from(register.address);
                     let end = start + u32::from(register.width());
                     Some(Item { tag, start, end, period_ms: declared.period_ms })
@@ -175,7 +197,10 @@ impl Dialect for Modbus {
     }
 
     fn read(&self, at: Instant, request: &Request, answer: &Answer, out: &mut Vec<Reading>) {
-        let Some((machine, device, area, start, items)) = self.covered(request) else { return };
+        let Some((machine, device, area, start, items)) = self.covered(request) else {
+            out.extend(self.taken(at, request));
+            return;
+        };
         let end = start + reads(&request.pdu).map_or(0, |(_, _, count)| count);
         for item in items.iter().filter(|item| item.end <= end) {
             let tag = &device.machine.tags[item.tag];
@@ -198,10 +223,11 @@ impl Dialect for Modbus {
         let (raw, expected) = value::write(tag, register, value)?;
         let unit = device.machine.bus.unit;
         let start = u32::from(register.address);
-        let verify = device.request(register.area, start, start + u32::from(register.width()));
-        let pdu = writing(register, raw, device.read_writes.get());
+        let end = start + u32::from(register.width());
+        let verify = register.read_back.then(|| device.request(register.area, start, end));
+        let pdu = writing(register, raw, register.read_back && device.read_writes.get());
         let requests = vec![Request { unit, pdu }];
-        Ok(Write { requests, verify: Some(verify), expected, repeatable: true })
+        Ok(Write { requests, verify, expected, repeatable: true })
     }
 
     fn places(&self, request: &Request) -> Vec<Place> {

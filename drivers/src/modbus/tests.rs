@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn tag(name: &str, area: Area, address: u16, kind: Kind) -> Tag {
-    let register = Register { area, address, kind, order: Order::Abcd, bit: 2, length: 2 };
+    let register =
+        Register { area, address, kind, order: Order::Abcd, bit: 2, length: 2, read_back: true };
     Tag { name: name.into(), source: Source::Register(register), ..Tag::default() }
 }
 
@@ -118,6 +119,27 @@ fn a_register_is_written_and_read_back_in_one_transaction_where_that_is_declared
     let again = modbus.write(place, &Value::Number(230.2)).unwrap();
     assert_eq!(again.requests, [to(plain)]);
     assert_eq!(again.verify, Some(to(Ask::ReadHolding { address: 100, count: 2 })));
+}
+
+#[test]
+fn a_register_that_only_takes_commands_is_never_read_and_said_to_be_as_it_was_sent() {
+    let mut control = tag("control", Area::Holding, 0x2000, Kind::U16);
+    let Source::Register(register) = &mut control.source else { panic!("it is a register") };
+    register.read_back = false;
+    let modbus =
+        Modbus::new(&[machine(4, vec![control, tag("hertz", Area::Holding, 3, Kind::U16)])]);
+    let asks: Vec<Ask> = modbus.polls().into_iter().map(|it| it.request.pdu).collect();
+    assert_eq!(asks, [Ask::ReadHolding { address: 3, count: 1 }]);
+    let place = Place { machine: 0, tag: 0 };
+    let write = modbus.write(place, &Value::Number(18.0)).unwrap();
+    assert_eq!((write.verify, write.requests.len()), (None, 1));
+    let mut out = Vec::new();
+    modbus.read(Instant::now(), &write.requests[0], &Answer::Done, &mut out);
+    let said = (out[0].place, out[0].value.clone(), out[0].quality);
+    assert_eq!(said, (place, Some(Value::Number(18.0)), Quality::Uncertain));
+    let other = modbus.write(Place { machine: 0, tag: 1 }, &Value::Number(5.0)).unwrap();
+    modbus.read(Instant::now(), &other.requests[0], &Answer::Done, &mut out);
+    assert_eq!(out.len(), 1, "what can be read is read");
 }
 
 #[test]

@@ -222,7 +222,7 @@ mod tests {
 
     fn register(kind: Kind, order: Order) -> Register {
         let area = Area::Holding;
-        Register { area, address: 0, kind, order, bit: 3, length: 3 }
+        Register { area, address: 0, kind, order, bit: 3, length: 3, read_back: true }
     }
 
     fn number(tag: &Tag, kind: Kind, order: Order, words: &[u16]) -> Option<f64> {

@@ -19,7 +19,15 @@ use crate::modbus::sim::{self, Fault as Mishap, Options, Sim, What};
 fn machine(unit: u8, driver: &str) -> Machine {
     let tag = |area, address| {
         let kind = if matches!(area, Area::Coil | Area::Discrete) { Kind::Bit } else { Kind::U16 };
-        let register = Register { area, address, kind, order: Order::Abcd, bit: 0, length: 1 };
+        let register = Register {
+            area,
+            address,
+            kind,
+            order: Order::Abcd,
+            bit: 0,
+            length: 1,
+            read_back: true,
+        };
         Tag { source: Source::Register(register), ..Tag::default() }
     };
     let coils = (0..20).map(|it| tag(Area::Coil, it));
