@@ -1,5 +1,5 @@
-//! The framer: what the library does not carry. RTU frames inside a connection, functions that are
-//! no standard ones (Huanyang drives), and requests to all devices of a line.
+//! The framer: what the library does not carry. RTU frames inside a connection, and functions
+//! that are no standard ones (Huanyang drives).
 //!
 //! ```text
 //!  send -> [ gather ] --the frame is whole--> judged by the bus
@@ -15,24 +15,6 @@ use super::lent::Lent;
 use super::library::Trouble;
 use crate::modbus::Request;
 use crate::modbus::frame::{self, End, Mbap};
-use crate::modbus::pdu::Ask;
-
-/// Tells all devices on a line; none of them answers.
-pub(super) async fn broadcast(lent: &mut Lent, request: &Request) -> Result<(), Trouble> {
-    let writes = matches!(
-        request.pdu,
-        Ask::WriteCoil { .. }
-            | Ask::WriteRegister { .. }
-            | Ask::WriteCoils { .. }
-            | Ask::WriteRegisters { .. }
-    );
-    if !writes {
-        return Err(Trouble::Garbled("unit 0 is all devices, and they answer nothing".into()));
-    }
-    let frame = frame::rtu(request.unit, &request.pdu.encode());
-    lent.write_all(&frame).await?;
-    Ok(lent.flush().await?)
-}
 
 /// Sends an RTU frame and gathers its answer.
 pub(super) async fn framed(

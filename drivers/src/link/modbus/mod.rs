@@ -61,8 +61,6 @@ use crate::modbus::{Answer, Request};
 const CONNECT: Duration = Duration::from_secs(3);
 /// After so long without a byte a connection is asked whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(10);
-/// How long all devices have for a request that none of them answers.
-const TURNAROUND: Duration = Duration::from_millis(100);
 /// USB adapters hand over a frame in pieces; a longer gap on a line ends it.
 const LINE_GAP: Duration = Duration::from_millis(50);
 /// Serial servers cut a frame into packets; a longer gap ends it.
@@ -294,7 +292,7 @@ impl Wire {
         request: &Request,
         errand: &Errand<'_>,
     ) -> Result<Answer, Fault> {
-        if self.way == Way::Tcp || request.unit == 0 {
+        if self.way == Way::Tcp {
             return self.exchange(device, request, errand, None).await;
         }
         let (unit, pdu) = (request.unit, &request.pdu);
@@ -383,9 +381,7 @@ impl Wire {
         open.lent.begin(limits, grace);
         self.in_step = false;
         self.heard = sent + sending;
-        let all = request.unit == 0 && self.way != Way::Tcp;
         let done = match library::call(&request.pdu) {
-            _ if all => framer::broadcast(&mut open.lent, request).await,
             Some(call) if self.way != Way::RtuOverTcp => {
                 let (lent, way) = (open.lent.clone(), self.way);
                 let mut library = open.library.take().unwrap_or_else(|| match way {
@@ -408,10 +404,6 @@ impl Wire {
         self.heard = last.unwrap_or(sent + sending);
         match done {
             Err(trouble) => Err(trouble.fault(seen.len(), device.timeout_ms)),
-            Ok(()) if all => {
-                tokio::time::sleep_until((self.heard + TURNAROUND).into()).await;
-                Ok(Answer::Done)
-            }
             Ok(()) => self.judged(device, request, &seen),
         }
     }

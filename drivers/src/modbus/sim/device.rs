@@ -202,14 +202,6 @@ impl Devices {
         device.is_some_and(|it| it.bank.put(area, address, &[word]).is_ok())
     }
 
-    /// A request to everybody.
-    pub(super) fn all_asked(&mut self, pdu: &[u8]) {
-        for device in self.devices.values_mut() {
-            device.answer(pdu);
-        }
-        self.counted.requests += 1;
-    }
-
     /// A request came in whole, at this moment. `gateway`: somebody answers for units that do not
     /// exist.
     pub(super) fn asked(

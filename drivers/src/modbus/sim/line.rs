@@ -128,9 +128,6 @@ impl Line {
         // It came in one piece, and was on the wire for its time.
         let arrived = self.last + self.character * u32::try_from(length).unwrap_or_default();
         let mut devices = locked(&self.devices);
-        if unit == 0 {
-            return devices.all_asked(pdu);
-        }
         devices.comes_in(self.last, unit, pdu);
         let said = devices.asked(arrived, unit, pdu, false);
         drop(devices);

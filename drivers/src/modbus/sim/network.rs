@@ -134,7 +134,6 @@ impl Host {
                 End::At(length) if length <= self.came.len() => {
                     let bytes: Vec<u8> = self.came.drain(..length).collect();
                     match frame::opened(&bytes) {
-                        Some((0, pdu)) => locked(devices).all_asked(pdu),
                         Some((unit, pdu)) => {
                             let said = locked(devices).asked(now, unit, pdu, false);
                             self.out.extend(said.map(|said| (now + said.after, said.rtu())));
