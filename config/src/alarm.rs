@@ -24,10 +24,11 @@ use serde::{Deserialize, Serialize};
 use crate::rule::{Compare, Unknown};
 
 /// The ids of the alarms that the box raises about itself.
-pub const HOUSE: [&str; 7] = [
+pub const HOUSE: [&str; 8] = [
     "house.stop-chain",
     "house.flood",
     "house.disk",
+    "house.history",
     "house.journal",
     "house.clock",
     "house.temperature",

@@ -1,5 +1,5 @@
-//! Every alarm that this house can raise: those that are declared, one for each interlock, two for
-//! each machine, and a few about the box itself.
+//! Every alarm that this house can raise: those that are declared, one for each interlock, two or three
+//! for each machine, and a few about the box itself.
 //!
 //! Ids are stable names: `kiln-hot` and `mill-door` as declared, `mill.offline`,
 //! `mill.controller`, `house.disk`.
@@ -20,6 +20,8 @@ pub const STOP_CHAIN: &str = "house.stop-chain";
 pub const FLOOD: &str = "house.flood";
 /// The disk is full but for the reserve.
 pub const DISK: &str = "house.disk";
+/// The history of points has a gap.
+pub const HISTORY: &str = "house.history";
 /// The journal has failed.
 pub const JOURNAL: &str = "house.journal";
 /// The box's clock was set.
@@ -63,6 +65,8 @@ pub enum Source {
     Offline(String),
     /// A machine's controller has locked itself; the machine's id.
     Controller(String),
+    /// A machine was met with heat or a spindle on; its id.
+    LeftOn(String),
     /// Something about the house, by the alarm's own id.
     House,
 }
@@ -127,7 +131,7 @@ fn of_interlock(interlock: &Interlock) -> (String, Definition) {
     (interlock.name.clone(), definition)
 }
 
-fn of_machine(machine: &Machine) -> [(String, Definition); 2] {
+fn of_machine(machine: &Machine) -> Vec<(String, Definition)> {
     let id = &machine.id;
     let offline = format!("{id}.offline");
     let group = Some(id.clone());
@@ -150,7 +154,19 @@ fn of_machine(machine: &Machine) -> [(String, Definition); 2] {
         suppressed_by: vec![offline.clone()],
         ..plain(id, Priority::High, Source::Controller(id.clone()))
     };
-    [(offline, lost), (format!("{id}.controller"), locked)]
+    let mut all = vec![(offline, lost), (format!("{id}.controller"), locked)];
+    // What is on of a device on a bus is told by its tags.
+    if machine.tags.is_empty() {
+        let texts = texts(
+            "whoever worked with it before this service was started, or before it was out of reach",
+            "it is hot or turns, no job is under way, and perhaps nobody is there",
+            "look at it; `headstock stop` switches it off; acknowledge this if it is meant so",
+        );
+        let source = Source::LeftOn(id.clone());
+        let left_on = Definition { texts, ..plain(id, Priority::High, source) };
+        all.push((format!("{id}.left-on"), left_on));
+    }
+    all
 }
 
 fn plain(about: &str, priority: Priority, source: Source) -> Definition {
@@ -180,6 +196,15 @@ fn house(settings: &Settings) -> Definitions {
                 "the disk is full; only the reserve is left",
                 "jobs that run go on; no new job and no file is accepted",
                 "remove files that are not needed (`headstock files delete`), or make room on the disk",
+            ),
+        ),
+        (
+            HISTORY,
+            Priority::Low,
+            texts(
+                "the disk is nearly full, or does not take the history of points",
+                "values, rules and alarms go on; what points were in this time will not be known",
+                "make room on the disk; the log of the service says more",
             ),
         ),
         (

@@ -22,8 +22,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::cell::Seen;
-use super::definition::{CLOCK, DISK, Definition, STOP_CHAIN, Source};
+use super::definition::{CLOCK, DISK, Definition, HISTORY, STOP_CHAIN, Source};
 use super::engine::{Engine, Look, limit};
+use super::left_on::{LeftOn, what_is_on};
 use crate::clock::now_ms;
 use crate::desk::Desk;
 use crate::ledger::Health;
@@ -46,6 +47,7 @@ pub struct Keeper {
     by_point: BTreeMap<PointId, Vec<String>>,
     /// Since when each machine has been out of reach.
     offline: BTreeMap<String, Instant>,
+    left_on: LeftOn,
     /// The box's clock beside the one that cannot be set.
     clock: (Instant, u64),
     unwritten: VecDeque<Fact>,
@@ -74,6 +76,7 @@ impl Keeper {
             follower,
             by_point,
             offline: BTreeMap::new(),
+            left_on: LeftOn::default(),
             clock: (Instant::now(), now_ms()),
             unwritten: VecDeque::new(),
         };
@@ -161,7 +164,7 @@ impl Keeper {
 
     /// How everything is now.
     fn everything(&mut self) -> Look {
-        self.note_who_is_away();
+        self.look_at_machines();
         let jumped = self.clock_jumped();
         let mut look = Look::new();
         for (id, definition) in self.engine.definitions() {
@@ -192,6 +195,15 @@ impl Keeper {
                 let alarm = state.machines.get(machine).and_then(|it| it.alarm.as_ref());
                 alarm.map_or(Seen { there: Some(false), ..Seen::default() }, locked)
             }
+            Source::LeftOn(machine) => {
+                let told = self.desk.live(machine).and_then(|live| what_is_on(&live));
+                let there = self.left_on.is(machine);
+                Seen { there: Some(there), text: told.unwrap_or_default(), value: None }
+            }
+            Source::House if id == HISTORY => {
+                let gap = self.desk.points().gap();
+                Seen { there: Some(gap.is_some()), text: gap.unwrap_or_default(), value: None }
+            }
             Source::House if id == DISK => {
                 let health = *self.desk.ledger().health().borrow();
                 let text = "only the reserve is left on the disk".to_owned();
@@ -205,10 +217,12 @@ impl Keeper {
         })
     }
 
-    fn note_who_is_away(&mut self) {
-        for (id, live) in self.desk.modes() {
-            if matches!(live, Mode::Offline | Mode::Connecting) {
-                self.offline.entry(id).or_insert_with(Instant::now);
+    fn look_at_machines(&mut self) {
+        let now = Instant::now();
+        for (id, live, works) in self.desk.lives() {
+            self.left_on.look(now, &id, &live, works);
+            if matches!(live.mode, Mode::Offline | Mode::Connecting) {
+                self.offline.entry(id).or_insert(now);
             } else {
                 self.offline.remove(&id);
             }

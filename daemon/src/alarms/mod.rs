@@ -14,6 +14,7 @@ mod cell;
 pub mod definition;
 pub mod engine;
 mod keeper;
+mod left_on;
 #[cfg(test)]
 mod tests;
 

@@ -1,11 +1,12 @@
 //! What the doors show: the book and the live values, put together.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use headstock_config::api::{AlarmView, Equipment, JobView};
 use headstock_config::job::{Job, JobState};
 use headstock_config::ledger::{Entry, State, job_number};
-use headstock_config::machine::{Controller, Live, Mode, Power, Setting};
+use headstock_config::machine::{Controller, Live, Power, Setting};
 use tokio::sync::broadcast::Receiver;
 
 use super::alarms::views;
@@ -104,9 +105,20 @@ impl Desk {
         })
     }
 
-    /// What each machine is doing.
-    pub fn modes(&self) -> impl Iterator<Item = (String, Mode)> + '_ {
-        self.inner.machines.iter().map(|(id, machine)| (id.clone(), machine.live().mode))
+    /// How each machine is, and whether a job is under way on it.
+    pub fn lives(&self) -> Vec<(String, Live, bool)> {
+        let state = self.ledger().state();
+        let active = state.jobs.values().filter(|job| job.state.active());
+        let at_work: BTreeSet<&str> = active.map(|job| job.machine.as_str()).collect();
+        let live = |(id, machine): (&String, &machine::Handle)| {
+            (id.clone(), machine.live(), at_work.contains(id.as_str()))
+        };
+        self.inner.machines.iter().map(live).collect()
+    }
+
+    /// How one machine is.
+    pub fn live(&self, machine: &str) -> Option<Live> {
+        Some(self.inner.machines.get(machine)?.live())
     }
 
     /// What rules go by of a machine, every time that it changed; for the one who asks first.

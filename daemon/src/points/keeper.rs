@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use super::house::{self, Sources};
 use super::minutes::{Minute, Shelf};
 use super::under_way::{MINUTE, Moment};
-use super::{Board, Points};
+use super::{Board, Kept, Points};
 use crate::clock::now_ms;
 use crate::journal::disk::Folder;
 use crate::ledger::Health;
@@ -142,12 +142,14 @@ impl Points {
             Some(_) => Err((take().len(), "the disk is nearly full".into())),
             None => Err((take().len(), "it could not be opened".into())),
         };
-        let tally = &mut self.board().kept.tally;
+        let mut board = self.board();
+        let Kept { tally, gap, .. } = &mut board.kept;
+        *gap = written.as_ref().err().map(|(_, reason)| reason.clone());
         match written {
             Ok(count) => tally.minutes_written += count as u64,
             Err((lost, _)) => tally.minutes_lost += lost as u64,
         }
-        written.map(drop).map_err(|(_, reason)| reason)
+        gap.clone().map_or(Ok(()), Err)
     }
 
     fn take_minutes(&self, moment: Moment, of: impl Fn(u64) -> bool) -> Vec<Minute> {

@@ -133,6 +133,8 @@ struct Kept {
     /// Minutes that are over and not yet written, in the order in which they ended.
     over: Vec<Minute>,
     tally: Tally,
+    /// Why minutes could not be written the last time; `None`: they were.
+    gap: Option<String>,
 }
 
 /// What has come of everything that was reported since the house opened.
@@ -259,6 +261,11 @@ impl Points {
     fn pass(&self, cell: &mut Cell, number: u32, moment: Moment, kept: &mut Kept) {
         let declared = &self.inner.declared[number as usize];
         cell.pass(declared, moment, self.inner.share, &mut self.over(number, kept));
+    }
+
+    /// Why the history has a gap now, for people; `None`: it has none.
+    pub fn gap(&self) -> Option<String> {
+        self.board().kept.gap.clone()
     }
 
     /// What has come of everything so far.

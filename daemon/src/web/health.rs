@@ -44,6 +44,8 @@ pub(super) async fn health(ask: Asked) -> Result<Response, Failure> {
     }
     let low = journal == Health::LowSpace;
     let reasons = low.then(|| "the disk is almost full: no new work is accepted".to_owned());
-    let report = Report { status: "ok", reasons: reasons.into_iter().collect() };
+    let gap = ask.desk().points().gap();
+    let gap = gap.map(|why| format!("the history of points has a gap: {why}"));
+    let report = Report { status: "ok", reasons: reasons.into_iter().chain(gap).collect() };
     Ok(json(StatusCode::OK, &report))
 }

@@ -155,7 +155,9 @@ impl Capabilities {
     /// Learns from one line of `$$`.
     pub fn take_setting(&mut self, number: u16, value: &str) {
         self.list_setting(number, value);
-        let Ok(value) = value.parse::<f64>() else { return };
+        // A number too large to be one could not be written down.
+        let value = value.parse().ok().filter(|it: &f64| it.is_finite());
+        let Some(value) = value else { return };
         let on = value != 0.0;
         let it = &mut self.controller;
         match number {

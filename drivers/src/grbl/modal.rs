@@ -338,7 +338,8 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = (u8, f64)> + '_ {
             while at < bytes.len() && matches!(bytes[at], b'0'..=b'9' | b'.' | b'-' | b'+') {
                 at += 1;
             }
-            if let Ok(value) = text[start..at].parse() {
+            let value = text[start..at].parse().ok().filter(|it: &f64| it.is_finite());
+            if let Some(value) = value {
                 return Some((letter, value));
             }
         }

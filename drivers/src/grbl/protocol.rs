@@ -249,7 +249,7 @@ fn number(text: &str) -> Option<f64> {
     if !text.bytes().all(plain) {
         return None;
     }
-    text.parse().ok()
+    text.parse().ok().filter(|it: &f64| it.is_finite())
 }
 
 fn percents(text: &str) -> Option<[u16; 3]> {

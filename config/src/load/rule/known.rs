@@ -181,7 +181,8 @@ impl<'k> Known<'k> {
     /// The ids of alarms that nobody declares: those of machines and of the house.
     pub(super) fn raises(&self) -> impl Iterator<Item = Cow<'static, str>> {
         let of_machines = self.machines.iter().flat_map(|machine| {
-            ["offline", "controller"].map(|it| Cow::Owned(format!("{}.{it}", machine.id)))
+            ["offline", "controller", "left-on"]
+                .map(|it| Cow::Owned(format!("{}.{it}", machine.id)))
         });
         HOUSE_ALARMS.into_iter().map(Cow::Borrowed).chain(of_machines)
     }

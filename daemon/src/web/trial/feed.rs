@@ -189,7 +189,7 @@ async fn what_cannot_be_held_is_refused_over_the_feed() {
     trial.idle().await;
     let mut client = Client::open(&trial, "?after=0").await;
     client.say(key("mill")).await;
-    assert_eq!(client.refusal().await, "machine.bad_command", "it has not been homed");
+    assert_eq!(client.refusal().await, "machine.unready", "it has not been homed");
     client.say(key("lathe")).await;
     assert_eq!(client.refusal().await, "desk.unknown_machine");
     client.say(json!({ "type": "fly" })).await;

@@ -1,0 +1,109 @@
+//! What was on when the house met a machine: heat or a spindle that nobody has asked this house for.
+//!
+//! ```text
+//!  away --it answers--> new --something is on, no job--> left on --off, or a job--> known
+//!                         \--nothing is on for a while, or a job-------------------> known
+//! ```
+//!
+//! After a crash in the middle of a job the machine stays hot or goes on turning: nothing is switched
+//! by itself, so somebody has to be called.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use headstock_config::machine::{Live, Mode};
+
+/// A controller tells of its spindle and its heaters within so long after it has answered.
+const NEW: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Met {
+    New(Instant),
+    LeftOn,
+    Known,
+}
+
+/// The machines that are not away.
+#[derive(Debug, Default)]
+pub(super) struct LeftOn(BTreeMap<String, Met>);
+
+impl LeftOn {
+    /// How a machine is now; `works`: a job is under way on it.
+    pub(super) fn look(&mut self, now: Instant, machine: &str, live: &Live, works: bool) {
+        if matches!(live.mode, Mode::Offline | Mode::Connecting) {
+            self.0.remove(machine);
+            return;
+        }
+        let on = what_is_on(live).is_some();
+        let met = self.0.entry(machine.to_owned()).or_insert(Met::New(now));
+        *met = match *met {
+            _ if works => Met::Known,
+            Met::New(_) | Met::LeftOn if on => Met::LeftOn,
+            Met::New(since) if now.saturating_duration_since(since) < NEW => Met::New(since),
+            Met::New(_) | Met::LeftOn | Met::Known => Met::Known,
+        };
+    }
+
+    /// Whether it was met with something on that still is.
+    pub(super) fn is(&self, machine: &str) -> bool {
+        self.0.get(machine) == Some(&Met::LeftOn)
+    }
+}
+
+/// What of a machine is on, for people; `None`: nothing.
+pub(super) fn what_is_on(live: &Live) -> Option<String> {
+    let heaters = live.temperatures.iter().filter_map(|it| {
+        let target = it.target.filter(|target| 0.0 < *target)?;
+        Some(format!("{} is kept at {target:.0} °C", it.name))
+    });
+    let turns = live.accessory.contains(['S', 'C']);
+    let spindle = turns.then(|| format!("the spindle turns, {:.0} rev/min", live.spindle));
+    let coolant = live.accessory.contains(['F', 'M']).then(|| "coolant runs".to_owned());
+    let all: Vec<String> = heaters.chain(spindle).chain(coolant).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use headstock_config::machine::Temperature;
+
+    use super::*;
+
+    fn printer(mode: Mode, target: f64) -> Live {
+        let bed = Temperature {
+            name: "bed".into(),
+            celsius: 40.0,
+            target: Some(target),
+            ..Temperature::default()
+        };
+        Live { mode, temperatures: vec![bed], ..Live::default() }
+    }
+
+    #[test]
+    fn what_is_on_when_a_machine_is_met_is_left_on_until_it_is_off() {
+        let (mut left, now) = (LeftOn::default(), Instant::now());
+        let mut look = |s: u64, mode, target, works| {
+            left.look(now + Duration::from_secs(s), "ender", &printer(mode, target), works);
+            left.is("ender")
+        };
+        assert!(!look(0, Mode::Connecting, 60.0, false));
+        assert!(!look(1, Mode::Idle, 0.0, false), "it has not told yet");
+        assert!(look(3, Mode::Idle, 60.0, false));
+        assert!(look(900, Mode::Idle, 60.0, false));
+        assert!(!look(901, Mode::Idle, 0.0, false));
+        assert!(!look(902, Mode::Idle, 60.0, false), "somebody preheats");
+        assert!(!look(903, Mode::Offline, 0.0, false));
+        assert!(look(904, Mode::Idle, 60.0, false), "it was met anew");
+        assert!(!look(905, Mode::Running, 60.0, true), "a job heats");
+        assert!(!look(906, Mode::Idle, 60.0, false));
+    }
+
+    #[test]
+    fn what_is_on_is_said_in_words() {
+        assert_eq!(what_is_on(&Live::default()), None);
+        assert_eq!(what_is_on(&printer(Mode::Idle, 60.0)).unwrap(), "bed is kept at 60 °C");
+        let mill = Live { accessory: "SF".into(), spindle: 12_000.0, ..Live::default() };
+        let said = "the spindle turns, 12000 rev/min; coolant runs";
+        assert_eq!(what_is_on(&mill).as_deref(), Some(said));
+    }
+}
