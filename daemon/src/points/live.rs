@@ -52,21 +52,21 @@ const MOVES: &[Row] = &[
     ("x", "mm", LENGTH, |live| number(live.machine_position?[0])),
     ("y", "mm", LENGTH, |live| number(live.machine_position?[1])),
     ("z", "mm", LENGTH, |live| number(live.machine_position?[2])),
-    ("work_x", "mm", LENGTH, |live| number(live.work_position?[0])),
-    ("work_y", "mm", LENGTH, |live| number(live.work_position?[1])),
-    ("work_z", "mm", LENGTH, |live| number(live.work_position?[2])),
     ("feed", "mm/min", 0.0, |live| number(live.feed)),
-    ("spindle", "rev/min", 0.0, |live| number(live.spindle)),
     ("feed_override", "%", 0.0, |live| number(live.overrides[0].into())),
-    ("rapid_override", "%", 0.0, |live| number(live.overrides[1].into())),
-    ("spindle_override", "%", 0.0, |live| number(live.overrides[2].into())),
     ("line", "", 0.0, |live| number(live.progress?.line as f64)),
     ("homed", "", 0.0, |live| live.homed.map(Value::Flag)),
 ];
 
-/// What controllers of the GRBL family have beside that: inputs and outputs, which they report by
-/// letters. A door is on while it is closed, as the role of a pin has it.
-const LETTERS: &[Row] = &[
+/// What controllers of the GRBL family have beside that: work coordinates, a spindle, and inputs and
+/// outputs, which they report by letters. A door is on while it is closed, as the role of a pin has it.
+const MILLS: &[Row] = &[
+    ("work_x", "mm", LENGTH, |live| number(live.work_position?[0])),
+    ("work_y", "mm", LENGTH, |live| number(live.work_position?[1])),
+    ("work_z", "mm", LENGTH, |live| number(live.work_position?[2])),
+    ("spindle", "rev/min", 0.0, |live| number(live.spindle)),
+    ("rapid_override", "%", 0.0, |live| number(live.overrides[1].into())),
+    ("spindle_override", "%", 0.0, |live| number(live.overrides[2].into())),
     ("door", "", 0.0, |live| Some(Value::Flag(!live.pins.contains('D')))),
     ("probe", "", 0.0, |live| Some(Value::Flag(live.pins.contains('P')))),
     ("limit", "", 0.0, |live| {
@@ -89,7 +89,7 @@ fn number(value: f64) -> Option<Value> {
 /// What is shown of a machine with this driver; nothing if it is on a bus, where tags are points.
 fn shown(driver: &str) -> Vec<Shown> {
     match driver {
-        "grbl" => of(MOVES, false).chain(of(LETTERS, false)).collect(),
+        "grbl" => of(MOVES, false).chain(of(MILLS, false)).collect(),
         "marlin" => of(MOVES, false).chain(of(PRINTS, true)).chain(heaters()).collect(),
         _ => Vec::new(),
     }
@@ -156,6 +156,8 @@ pub struct Bridge {
     points: Points,
     rows: Vec<(PointId, Shown)>,
     progress: PointId,
+    /// It knows where it is only once it has been homed: a printer has no other zero.
+    homes: bool,
 }
 
 impl Bridge {
@@ -164,7 +166,8 @@ impl Bridge {
         let find = |name: &str| points.id(&format!("{id}.{name}"));
         let rows = shown(driver).into_iter();
         let rows = rows.filter_map(|row| Some((find(&row.name)?, row))).collect();
-        Some(Self { rows, progress: find("progress")?, points: points.clone() })
+        let (progress, homes) = (find("progress")?, driver == "marlin");
+        Some(Self { rows, progress, homes, points: points.clone() })
     }
 
     /// Reports what the machine says since a moment, and how much of its job is done: 0 to 1, if it has one.
@@ -173,7 +176,15 @@ impl Bridge {
         let mut news: Vec<News> = Vec::with_capacity(self.rows.len() + 1);
         for (id, row) in &self.rows {
             let value = row.value.of(live);
-            let (quality, why) = judged(live, row.unit, value.as_ref(), absent);
+            let (mut quality, mut why) = judged(live, row.unit, value.as_ref(), absent);
+            if self.homes
+                && row.unit == "mm"
+                && quality == Quality::Good
+                && live.homed != Some(true)
+            {
+                let unknown = "it has not been homed, as far as is known".to_owned();
+                (quality, why) = (Quality::Uncertain, Some(unknown));
+            }
             news.push(News { id: *id, value, quality, at, why });
         }
         // Without a job nothing is done.

@@ -13,24 +13,24 @@ use crate::point::JOURNAL_WORDS;
 use crate::tag::{Kind, PinMode, Role, Source, Tag};
 
 /// What a machine that is on no bus reports about itself: of any driver, and of the GRBL family.
-const MOVES: [(&str, Says); 15] = [
+const MOVES: [(&str, Says); 9] = [
     ("mode", Says::Word(&MODES)),
     ("x", Says::Number),
     ("y", Says::Number),
     ("z", Says::Number),
-    ("work_x", Says::Number),
-    ("work_y", Says::Number),
-    ("work_z", Says::Number),
     ("feed", Says::Number),
-    ("spindle", Says::Number),
     ("feed_override", Says::Number),
-    ("rapid_override", Says::Number),
-    ("spindle_override", Says::Number),
     ("line", Says::Number),
     ("homed", Says::Flag),
     ("progress", Says::Number),
 ];
-const LETTERS: [(&str, Says); 5] = [
+const MILLS: [(&str, Says); 11] = [
+    ("work_x", Says::Number),
+    ("work_y", Says::Number),
+    ("work_z", Says::Number),
+    ("spindle", Says::Number),
+    ("rapid_override", Says::Number),
+    ("spindle_override", Says::Number),
     ("door", Says::Flag),
     ("probe", Says::Flag),
     ("limit", Says::Flag),
@@ -197,7 +197,7 @@ pub(super) fn on_a_bus(machine: &Machine) -> bool {
 fn live(machine: &Machine) -> impl Iterator<Item = (Cow<'static, str>, Says)> {
     let moves = if on_a_bus(machine) { &[][..] } else { &MOVES[..] };
     let (letters, heaters) = match machine.driver.as_str() {
-        "grbl" => (&LETTERS[..], &[][..]),
+        "grbl" => (&MILLS[..], &[][..]),
         "marlin" => (&PRINTS[..], &HEATERS[..]),
         _ => (&[][..], &[][..]),
     };

@@ -183,17 +183,6 @@ async fn a_request_that_did_not_get_its_turn_is_not_called_sent() {
     assert!(at_last(&mut wire, 1, write).await.is_ok() && sent(&wire));
 }
 
-#[tokio::test]
-async fn all_devices_of_a_line_are_told_at_once_and_none_answers() {
-    let (mut wire, sim) = bus(Way::Serial);
-    let done = ask(&mut wire, 0, Ask::WriteRegister { address: 105, value: 42 }).await;
-    assert_eq!(done, Ok(Answer::Done));
-    assert_eq!(ask(&mut wire, 1, holding(105, 1)).await, Ok(Answer::Words(vec![42])));
-    assert_eq!(sim.peek(2, Area::Holding, 105), Some(42));
-    assert!(matches!(ask(&mut wire, 0, holding(105, 1)).await, Err(Fault::Garbled(_))));
-    assert_eq!(ask(&mut wire, 2, holding(106, 1)).await, words(2, 106, 1));
-}
-
 /// A Huanyang drive and a meter on one line, as their profiles have them.
 fn shop() -> Vec<Machine> {
     let machine = |id: &str, unit: u8, profile: &str| {
