@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  away --it answers--> new --something is on, no job--> left on --off, or a job--> known
-//!                         \--nothing is on for a while, or a job-------------------> known
+//!                         \--it tells that nothing is, or nothing for a while, or a job--> known
 //! ```
 //!
 //! After a crash in the middle of a job the machine stays hot or goes on turning: nothing is switched
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use headstock_config::machine::{Live, Mode};
 
-/// A controller tells of its spindle and its heaters within so long after it has answered.
+/// A controller tells of its spindle within so long after it has answered.
 const NEW: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,6 +39,8 @@ impl LeftOn {
         *met = match *met {
             _ if works => Met::Known,
             Met::New(_) | Met::LeftOn if on => Met::LeftOn,
+            // It has told of its heaters, and none of them was on.
+            Met::New(_) if !live.temperatures.is_empty() => Met::Known,
             Met::New(since) if now.saturating_duration_since(since) < NEW => Met::New(since),
             Met::New(_) | Met::LeftOn | Met::Known => Met::Known,
         };
@@ -87,7 +89,6 @@ mod tests {
             left.is("ender")
         };
         assert!(!look(0, Mode::Connecting, 60.0, false));
-        assert!(!look(1, Mode::Idle, 0.0, false), "it has not told yet");
         assert!(look(3, Mode::Idle, 60.0, false));
         assert!(look(900, Mode::Idle, 60.0, false));
         assert!(!look(901, Mode::Idle, 0.0, false));
@@ -96,6 +97,20 @@ mod tests {
         assert!(look(904, Mode::Idle, 60.0, false), "it was met anew");
         assert!(!look(905, Mode::Running, 60.0, true), "a job heats");
         assert!(!look(906, Mode::Idle, 60.0, false));
+        assert!(!look(907, Mode::Offline, 0.0, false));
+        assert!(!look(908, Mode::Idle, 0.0, false), "it tells that it is off");
+        assert!(!look(909, Mode::Idle, 60.0, false), "somebody preheats at once");
+    }
+
+    #[test]
+    fn a_mill_takes_a_moment_to_tell_of_its_spindle() {
+        let (mut left, now) = (LeftOn::default(), Instant::now());
+        let mut look = |s: u64, accessory: &str| {
+            let live = Live { mode: Mode::Idle, accessory: accessory.into(), ..Live::default() };
+            left.look(now + Duration::from_secs(s), "mill", &live, false);
+            left.is("mill")
+        };
+        assert!(!look(0, "") && look(2, "S") && !look(60, "") && !look(61, "S"));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use headstock_config::command::{Command, Stop};
 use headstock_config::ledger::{Fact, Request};
 use headstock_config::machine::{Machine, Mode, Power};
 use headstock_config::people::Person;
+use headstock_drivers::Refusal;
 use headstock_drivers::stops::{Class, does};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{timeout, timeout_at};
@@ -196,7 +197,7 @@ impl Desk {
         let confirmed = own.is_some() || off.is_some();
         let text = match &sent {
             _ if confirmed => None,
-            Err(refused) => Some(format!("nothing reached it: {refused}")),
+            Err(refused) => Some(unreached(&machine.declared, refused)),
             Ok(_) if rested.is_some() => {
                 Some("the machine went offline before it rested".to_owned())
             }
@@ -234,6 +235,15 @@ impl Desk {
             }
         });
     }
+}
+
+/// What stands in the answer where a stop could not be sent.
+fn unreached(machine: &Machine, refused: &Refused) -> String {
+    let offline = matches!(refused, Refused::Machine(machine::Error::Refused(Refusal::NotOnline)));
+    // Devices on buses have tags.
+    let later = offline && !machine.tags.is_empty();
+    let later = if later { "; it is stopped first thing when it answers again" } else { "" };
+    format!("nothing reached it: {refused}{later}")
 }
 
 /// What to do about a machine that has not said that it rests.

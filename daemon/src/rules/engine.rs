@@ -228,12 +228,23 @@ impl Engine {
         }
     }
 
-    /// A person has set a tag, or its machine is held: the follow rules of it stand back. Which,
-    /// and whether that makes a difference.
+    /// A person has set a tag: the follow rules of it stand back. Which, and whether that makes a
+    /// difference.
     pub(super) fn set_aside(&mut self, point: &str) -> Vec<(usize, bool)> {
+        let of_tag = self.following(point);
+        of_tag.map(|(number, following)| (number, following.set_aside())).collect()
+    }
+
+    /// A tag's machine is held. Which follow rules of it have put off going on.
+    pub(super) fn hold_back(&mut self, point: &str) -> Vec<usize> {
+        let of_tag = self.following(point);
+        of_tag.filter_map(|(number, following)| following.hold_back().then_some(number)).collect()
+    }
+
+    fn following(&mut self, point: &str) -> impl Iterator<Item = (usize, &mut Following)> {
         let rules = self.declared.rules.follows.iter().zip(&mut self.follows).enumerate();
-        let of_tag = rules.filter(|(_, (rule, _))| rule.point() == point);
-        of_tag.map(|(number, (_, following))| (number, following.set_aside())).collect()
+        let of_tag = rules.filter(move |(_, (rule, _))| rule.point() == point);
+        of_tag.map(|(number, (_, following))| (number, following))
     }
 
     /// What a follow rule wished to put on did not come through: it has no more to do until its

@@ -9,7 +9,7 @@
 //!     +-----------------------> SPENT ---------+ gone      <---------------------------+
 //!                                 ^
 //!                                 +--- a person has set the tag of an optional rule, or the machine
-//!                                      was held, or stopped or kept from it before ON had reached it
+//!                                      was held, stopped or kept from it before ON had reached it
 //! ```
 //!
 //! Pure. Invariant: it writes only after a change of its condition that it has seen; what it finds
@@ -96,8 +96,8 @@ impl Following {
         }
     }
 
-    /// A person has set the tag, or its machine is held: the rule stands back until its condition
-    /// comes to hold anew. Whether it would have done anything before.
+    /// A person has set the tag: the rule stands back until its condition comes to hold anew. Whether
+    /// it would have done anything before.
     pub(super) fn set_aside(&mut self) -> bool {
         let at_work = matches!(self.phase, Phase::On(_)) || self.turning.is_some();
         if self.phase != Phase::Unseen {
@@ -105,6 +105,16 @@ impl Following {
             (self.phase, self.turning) = (Phase::Spent, None);
         }
         at_work
+    }
+
+    /// Its machine is held: what has not gone on yet does not before the condition comes to hold anew.
+    /// What is on goes off in its time: held, it would be on for ever. Whether it was on its way.
+    pub(super) fn hold_back(&mut self) -> bool {
+        let coming = self.phase == Phase::Off && self.turning.is_some();
+        if coming {
+            (self.phase, self.turning) = (Phase::Spent, None);
+        }
+        coming
     }
 
     /// Its tag was not put on.

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::engine::{By, Deed, Engine, LOOK, Sight};
-use super::shared::{Note, Rules};
+use super::shared::{Note, Rules, SetAside};
 use crate::machine;
 use crate::points::{Change, PointId, Step};
 
@@ -246,14 +246,20 @@ impl Guard {
         self.rules.note(Note::Tripped { rule: by, because, did: "hold all machines".into() });
     }
 
+    /// Somebody has set a tag: what follows it does not wish for anything any more. Which rules that
+    /// makes a difference to.
+    fn set_aside(&mut self, point: &str) -> Vec<usize> {
+        let aside = self.engine.set_aside(point);
+        for (rule, _) in &aside {
+            self.wishes.follows[*rule].send_replace(None);
+        }
+        aside.into_iter().filter_map(|(rule, at_work)| at_work.then_some(rule)).collect()
+    }
+
     fn stand_back(&mut self) {
-        for (point, by) in self.rules.take_set() {
-            for (rule, at_work) in self.engine.set_aside(&point) {
-                // What it still wished for is not wished for any more.
-                self.wishes.follows[rule].send_replace(None);
-                if !at_work {
-                    continue;
-                }
+        for SetAside { point, by, held } in self.rules.take_set() {
+            let aside = if held { self.engine.hold_back(&point) } else { self.set_aside(&point) };
+            for rule in aside {
                 let rule = self.rules.declared().rules.follows[rule].name.clone();
                 self.rules.note(Note::StoodBack { rule, by: by.clone() });
             }

@@ -5,7 +5,8 @@
 //! latched interlocks, and machines that nobody has cleared.
 //!
 //! Invariants: a stop is never refused, nor is a write that calms a tag down (its safe state, what
-//! a stop writes to it, off), nor a typed line that only switches something off; no permissive keeps a follow rule from switching off; whoever is refused is told the rule, the point and what the point says.
+//! a stop writes to it, off), nor a typed line that only switches something off; no permissive keeps a
+//! follow rule from switching off; whoever is refused is told the rule, the point and what it says.
 
 use std::collections::{BTreeMap, BTreeSet};
 

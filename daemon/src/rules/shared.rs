@@ -61,16 +61,26 @@ pub(super) struct Status {
     /// The hardware stop chain counts as open.
     pub(super) chain_open: bool,
     /// Tags that people have set or whose machine was held, and who: what follows stands back.
-    set: Vec<(String, String)>,
+    set: Vec<SetAside>,
     /// Follow rules, by number, whose tag was not put on, and when that was wished.
     given_up: BTreeMap<usize, Instant>,
 }
 
+/// What follows a tag has to stand back.
+#[derive(Clone, Debug)]
+pub(super) struct SetAside {
+    pub(super) point: String,
+    /// On whose account.
+    pub(super) by: String,
+    /// The tag's machine was held; otherwise somebody has set the tag.
+    pub(super) held: bool,
+}
+
 impl Status {
-    fn stand_back(&mut self, point: String, by: &str) {
-        // One for each tag is enough.
-        self.set.retain(|(known, _)| *known != point);
-        self.set.push((point, by.to_owned()));
+    fn stand_back(&mut self, point: String, by: &str, held: bool) {
+        // One of each kind for each tag is enough.
+        self.set.retain(|it| (&it.point, it.held) != (&point, held));
+        self.set.push(SetAside { point, by: by.to_owned(), held });
     }
 }
 
@@ -269,7 +279,7 @@ impl Rules {
         let point = format!("{machine}.{tag}");
         let optional = |it: &headstock_config::rule::Follow| it.optional && it.point() == point;
         if self.inner.declared.rules.follows.iter().any(optional) {
-            locked(&self.inner.status).stand_back(point, by);
+            locked(&self.inner.status).stand_back(point, by, false);
         }
     }
 
@@ -278,12 +288,12 @@ impl Rules {
         let mut status = locked(&self.inner.status);
         let follows = self.inner.declared.rules.follows.iter();
         for rule in follows.filter(|it| it.machine == machine) {
-            status.stand_back(rule.point(), by);
+            status.stand_back(rule.point(), by, true);
         }
     }
 
     /// Tags of which what follows has to stand back, and on whose account, since this was last asked.
-    pub(super) fn take_set(&self) -> Vec<(String, String)> {
+    pub(super) fn take_set(&self) -> Vec<SetAside> {
         std::mem::take(&mut locked(&self.inner.status).set)
     }
 

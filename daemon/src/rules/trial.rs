@@ -369,17 +369,6 @@ async fn a_follow_rule_asks_at_the_desk_by_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_holds_a_board_keeps_follow_rules_from_switching_it() {
-    let bench = shop().await;
-    bench.says("pins.exhaust", OFF);
-    bench.says("pins.exhaust", ON);
-    bench.entry(|fact| matches!(fact, Fact::Asked { by, .. } if by.name == "rule dust")).await;
-    bench.desk.rules().held("pins", "ada");
-    let aside = |fact: &Fact| matches!(fact, Fact::Rule { happened: RuleEvent::SetAside { by }, .. } if by == "ada");
-    bench.entry(aside).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_alarm_is_shelved_with_a_reason_and_a_critical_one_never() {
     let bench = shop().await;
     let ask = |minutes, reason: &str| {

@@ -216,7 +216,7 @@ impl<D: Dialect> Bus<D> {
         judge: Judge,
     ) -> Option<String> {
         // Those who come later wait for a request of their own.
-        let waiting = self.seats[machine].stops.len();
+        let earlier = std::mem::take(&mut self.seats[machine].stops);
         let result = {
             let called_back = Notify::new();
             let mut recall = pin!(called_back.notified());
@@ -225,7 +225,12 @@ impl<D: Dialect> Bus<D> {
             let mut performing = pin!(carrier.perform(machine, request, errand));
             let mut calls_back = true;
             loop {
-                let pressed = self.schedule.pressed_at().filter(|_| calls_back);
+                let mut pressed = self.schedule.pressed_at().filter(|_| calls_back);
+                // A timer may take a millisecond more, in which what was overtaken could leave.
+                if pressed.is_some_and(|at| at <= Instant::now()) {
+                    (calls_back, pressed) = (false, None);
+                    called_back.notify_one();
+                }
                 let round = Instant::now() + ROUND;
                 tokio::select! {
                     biased;
@@ -248,10 +253,12 @@ impl<D: Dialect> Bus<D> {
             _ => None,
         };
         self.schedule.done(now, result);
+        let waiting = if told { earlier.len() } else { 0 };
+        self.seats[machine].stops.splice(0..0, earlier);
         // Whoever waits for rest must not be shown how things were before.
         self.tell();
         let stops = &mut self.seats[machine].stops;
-        let waiting = if told { waiting.min(stops.len()) } else { 0 };
+        let waiting = waiting.min(stops.len());
         stops.drain(..waiting).for_each(|stop| stop.tell(&Ok(now)));
         lost
     }

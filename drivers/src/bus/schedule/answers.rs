@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::job::Class;
-use super::{Doing, PROBE_PAUSE, Said, Schedule, What, same, tells_rest};
+use super::{Doing, Health, PROBE_PAUSE, Said, Schedule, What, same, tells_rest};
 use super::{Fault, Outcome, Place, Quality, Reading, Step};
 use crate::bus::{Detour, Dialect};
 
@@ -266,7 +266,15 @@ impl<D: Dialect> Schedule<D> {
 
     /// A fault on the way of a value. A stop is tried again whatever it was.
     fn fails(&mut self, now: Instant, id: u64, fault: Fault, given_up: bool) {
+        let away = |machine: usize| self.units[machine].health == Health::Offline;
+        let waits_for_it = self.jobs.iter().find(|job| job.id == id);
+        let waits_for_it =
+            waits_for_it.is_some_and(|it| it.class.presses() && away(it.place.machine));
         let Some(job) = self.job(id) else { return };
+        if waits_for_it {
+            // It hears of it first thing when it answers again, however long that takes.
+            return job.restart();
+        }
         let stop = job.class != Class::Asked;
         // What collided with something is sent again at once.
         let collided = matches!(fault, Fault::Garbled(_)) && job.is_fresh();

@@ -10,9 +10,9 @@
 //!
 //! A stop interrupts whatever is under way and is not a stop itself ([`Schedule::pressed_at`]); what
 //! gave way is made again, and counts against nobody. Anything else that is urgent comes after the
-//! request that is under way, and none of those takes longer than the dialect allows. Polls are released at fixed phases and go by the
-//! earliest deadline; fast and slow ones are one class, since a deadline says which is urgent and
-//! a slow poll must not starve.
+//! request that is under way, and none of those takes longer than the dialect allows. Polls are
+//! released at fixed phases and go by the earliest deadline; fast and slow ones are one class, since
+//! a deadline says which is urgent and a slow poll must not starve.
 //!
 //! Pure: time comes in as an argument, one request is out at a time, and what is to be told is
 //! collected until [`Schedule::take`].

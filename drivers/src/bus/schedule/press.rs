@@ -15,7 +15,7 @@
 //!
 //! Invariants: what gave way counts against nobody, and is made again; a device that was given up
 //! unanswered is asked nothing more until no other machine is on its way to a standstill, but for its
-//! own stop.
+//! own stop; it goes on getting signs of life, since without them it would stop by itself.
 
 use std::time::{Duration, Instant};
 

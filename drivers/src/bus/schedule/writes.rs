@@ -111,7 +111,8 @@ impl<D: Dialect> Schedule<D> {
                 (self.link && !unit.dark).then(|| unit.probe_at.max(job.not_before))
             }
             _ if job.class == Class::Stop => {
-                Some(self.probe_time(job.place.machine)?.max(job.not_before))
+                let probed = unit.probe_at.max(self.probe_after).max(job.not_before);
+                (self.link && !unit.dark).then_some(probed)
             }
             _ => None,
         }

@@ -74,7 +74,7 @@ pub(super) async fn over_tcp(lent: &mut Lent, request: &Request) -> Result<(), T
                 lent.keep_only(&came.bytes());
                 return Ok(());
             }
-            lent.drop_stranger(&came);
+            lent.drop_stranger(&came, &held);
         }
     }
 }

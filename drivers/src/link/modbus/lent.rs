@@ -198,11 +198,11 @@ impl Lent {
         self.exchange().seen = frame.to_vec();
     }
 
-    /// This came and answers something that was given up.
-    pub(super) fn drop_stranger(&self, frame: &Mbap) {
+    /// This came and answers something that was given up; `rest` has come behind it.
+    pub(super) fn drop_stranger(&self, frame: &Mbap, rest: &[u8]) {
         let number = frame.transaction;
         self.evidence.verdict(format!("dropped: transaction {number} was given up"));
-        self.exchange().seen.clear();
+        self.exchange().seen = rest.to_vec();
     }
 
     fn saw(&self, bytes: &[u8]) {

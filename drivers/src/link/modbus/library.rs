@@ -139,7 +139,7 @@ impl AsyncRead for Sieve {
                     it.out = Mbap { transaction: it.its, ..frame }.bytes();
                     break;
                 }
-                it.lent.drop_stranger(&frame);
+                it.lent.drop_stranger(&frame, &it.held);
             }
             if self.out.is_empty() {
                 let mut read = ReadBuf::new(&mut piece);

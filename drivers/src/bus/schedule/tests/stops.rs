@@ -51,11 +51,14 @@ fn a_device_that_did_not_hear_of_a_stop_hears_of_it_first_when_it_is_back() {
     assert_eq!(world.schedule.stop(world.now, 0, Stop::Hold), Stopped::Offline);
     assert_eq!(world.schedule.stop(world.now, 0, Stop::Stop), Stopped::Offline);
     world.values.insert(at(0, 0), 1.0);
-    world.run(5_000);
+    // However long that takes.
+    world.run(20 * 60_000);
+    assert!(world.schedule.stop_waits(0));
     world.dead.clear();
     world.run(60_000);
     assert_eq!(world.values[&at(0, 0)], 0.0);
     assert!(world.said.contains(&Said::AtRest(0, Stop::Stop)));
+    assert!(!world.said.iter().any(|said| matches!(said, Said::NotStopped(..))));
 }
 
 #[test]
