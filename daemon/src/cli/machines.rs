@@ -1,5 +1,7 @@
 //! Machines: looking at them, telling them something, stopping them.
 
+use std::time::{Duration, Instant};
+
 use headstock_config::api::{Bus, Equipment, Frames, StopReport, StopScope};
 use headstock_config::command::{Command, Stop};
 use headstock_config::machine::Setting;
@@ -9,6 +11,7 @@ use serde::de::IgnoredAny;
 
 use super::client::encoded;
 use super::exit::Exit;
+use super::signals::Ended;
 use super::trouble::Trouble;
 use super::{Call, say};
 
@@ -64,6 +67,35 @@ pub(super) fn tell(call: &Call, machine: &str, command: &Command) -> Result<Exit
     let path = format!("equipment/{}/commands", encoded(machine));
     let _: IgnoredAny = call.client.post(&path, command)?;
     call.show(&Told { machine, command }, |_| format!("passed on to {machine}"));
+    Ok(Exit::Done)
+}
+
+/// How often it is said that a jog goes on: several times within its lease.
+const SIGN: Duration = Duration::from_millis(40);
+/// Longest that one command jogs: nobody holds a key for longer.
+const LONGEST: f64 = 60.0;
+
+/// Jogs for as long as this runs, at most for so many seconds. What ends this program, or keeps it
+/// from asking, ends the jog within its lease.
+pub(super) fn hold_jog(
+    call: &Call,
+    machine: &str,
+    command: &Command,
+    seconds: f64,
+) -> Result<Exit, Trouble> {
+    if !(0.0..=LONGEST).contains(&seconds) {
+        let text = format!("`{seconds}` is no time to jog for");
+        return Err(Trouble::words(text, "give seconds, 60 at most: --for 2"));
+    }
+    let (path, ended) = (format!("equipment/{}/commands", encoded(machine)), Ended::listen());
+    let until = Instant::now() + Duration::from_secs_f64(seconds);
+    let _: IgnoredAny = call.client.post(&path, command)?;
+    while !ended.so() && Instant::now() < until {
+        std::thread::sleep(SIGN);
+        let _: IgnoredAny = call.client.post(&path, command)?;
+    }
+    let _: IgnoredAny = call.client.post(&path, &Command::JogEnd)?;
+    call.show(&Told { machine, command }, |_| format!("{machine} was jogged"));
     Ok(Exit::Done)
 }
 

@@ -108,6 +108,10 @@ fn carry_out(args: Args) -> Result<Exit, Trouble> {
         Verb::Machine(args::Order::Abort { machine }) => {
             machines::stop(&call()?, Some(&machine), Some(Stop::Abort))
         }
+        Verb::Machine(order @ args::Order::Jog { seconds: Some(seconds), .. }) => {
+            let (machine, command) = order.into_command()?;
+            machines::hold_jog(&call()?, &machine, &command, seconds)
+        }
         Verb::Machine(order) => {
             let (machine, command) = order.into_command()?;
             machines::tell(&call()?, &machine, &command)

@@ -7,6 +7,9 @@ use headstock_config::point::Value;
 use super::words;
 use crate::cli::trouble::Trouble;
 
+/// How long a sign that a jog goes on counts: as for the clients of the API.
+const LEASE_MS: u64 = 150;
+
 /// What one machine can be told.
 #[derive(Debug, Subcommand)]
 pub enum Order {
@@ -42,16 +45,20 @@ pub enum Order {
         /// The machine's id
         machine: String,
     },
-    /// Move by hand: jog mill X10 Y-5 F600
+    /// Move by hand: jog mill X10 Y-5 F600; as long as this runs: jog mill X+ F600 --for 2
     Jog {
         /// The machine's id
         machine: String,
-        /// Distances in mm, and F in mm/min
+        /// Distances in mm, and F in mm/min; with --for directions: X+ Y-
         #[arg(required_unless_present = "cancel", value_name = "WORD")]
         words: Vec<String>,
         /// Targets in work coordinates instead of distances
         #[arg(long)]
         absolute: bool,
+        /// Go on in that direction for so many seconds, 60 at most; Ctrl-C ends it at once, and so does
+        /// whatever else keeps this program from saying several times a second that it still runs
+        #[arg(long = "for", value_name = "SECONDS", conflicts_with_all = ["absolute", "cancel"])]
+        seconds: Option<f64>,
         /// Stop jogging
         #[arg(long, conflicts_with_all = ["words", "absolute"])]
         cancel: bool,
@@ -197,7 +204,11 @@ impl Order {
             Self::Reset { machine } => (machine, Command::Reset),
             Self::Abort { machine } => (machine, Command::Abort),
             Self::Jog { machine, cancel: true, .. } => (machine, Command::JogCancel),
-            Self::Jog { machine, words, absolute, cancel: false } => {
+            Self::Jog { machine, words, seconds: Some(_), .. } => {
+                let (toward, feed) = direction(&words)?;
+                (machine, Command::JogHold { toward, feed, lease_ms: LEASE_MS })
+            }
+            Self::Jog { machine, words, absolute, .. } => {
                 let Moves { by, feed } = Moves::with_feed(&words)?;
                 (machine, Command::Jog { by, feed, absolute })
             }
@@ -286,6 +297,35 @@ fn axes_and_feed(words: &[String]) -> Result<([Option<f64>; 3], Option<f64>), Tr
     Ok((axes, feed))
 }
 
+/// `X+ Y- F600`: each letter at most once, at least one axis.
+fn direction(words: &[String]) -> Result<([i8; 3], f64), Trouble> {
+    let (mut toward, mut feed) = ([0; 3], None);
+    for word in words {
+        let (letter, rest) = word.split_at_checked(1).ok_or_else(|| misread(word))?;
+        let axis = ["X", "Y", "Z"].iter().position(|it| it.eq_ignore_ascii_case(letter));
+        let sign = match (axis, rest) {
+            (Some(_), "+") => 1,
+            (Some(_), "-") => -1,
+            (None, _) if letter.eq_ignore_ascii_case("F") && feed.is_none() => {
+                feed = Some(rest.parse().map_err(|_| misread(word)).and_then(finite)?);
+                continue;
+            }
+            _ => return Err(which_way(word)),
+        };
+        let place = axis.map(|axis| &mut toward[axis]).filter(|it| **it == 0);
+        *place.ok_or_else(|| which_way(word))? = sign;
+    }
+    let feed = feed.ok_or_else(|| Trouble::words("no feed is given", "add how fast: F600"))?;
+    if toward == [0; 3] { Err(which_way("")) } else { Ok((toward, feed)) }
+}
+
+fn which_way(word: &str) -> Trouble {
+    Trouble::words(
+        format!("`{word}` is no direction"),
+        "with `--for` give each axis once, with + or -, and F in mm/min: X+ Y- F600",
+    )
+}
+
 /// JSON has no word for the others.
 fn finite(value: f64) -> Result<f64, Trouble> {
     if value.is_finite() { Ok(value) } else { Err(misread(&value.to_string())) }
@@ -322,6 +362,10 @@ mod tests {
             ("home mill", Command::Home { axes: None }),
             ("jog mill X10 y-5.5 F600", Command::Jog { by, feed: 600.0, absolute: false }),
             ("jog mill --cancel", Command::JogCancel),
+            (
+                "jog mill x+ Z- F600 --for 2",
+                Command::JogHold { toward: [1, 0, -1], feed: 600.0, lease_ms: LEASE_MS },
+            ),
             ("zero mill X10 Y-5.5 --system 2", Command::Zero { system: Some(2), at: by }),
             ("run mill G0 X0 --json", Command::Run { line: "G0 X0".into() }),
             ("setting mill 110 5000", Command::Setting { number: 110, value: "5000".into() }),
