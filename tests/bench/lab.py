@@ -960,6 +960,15 @@ def program_of(run):
     return [it for it in run if it[2] not in OURS]
 
 
+def without_frame(run):
+    """A print without the modes that the house sets before it, and what it asks when the printer rests again."""
+    texts = [it[2] for it in run]
+    first = 3 if texts[:3] == ["G21", "G90", "M82"] else 0
+    while run[first:] and run[-1][2] in ("M220", "M221"):
+        run = run[:-1]
+    return run[first:]
+
+
 def holds(run, program):
     """Whether a program was carried out whole, in order, once: before and behind it are lines of the house's own."""
     return any(run[at:at + len(program)] == program for at in range(len(run) - len(program) + 1))
@@ -1070,7 +1079,7 @@ def marlin_faults(args):
             finally:
                 house.close()
             link, device = rig.close()
-            runs = [program_of(run) for run in taken(rig.trace)]
+            runs = [without_frame(program_of(run)) for run in taken(rig.trace)]
             unguarded = [{at for at, it in enumerate(run) if not it[3]} for run in runs]
             runs = [[it[2] for it in run] for run in runs]
             for number, (program, state) in enumerate(zip(programs, states)):

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! What is called back for a stop gives way at once while it waits for its turn; once it is on a line,
-//! when it has left whole and nothing has come for [`GRACE`]; over TCP at once. An answer that has
+//! when it has left whole and nothing has come for `GRACE`; over TCP at once. An answer that has
 //! begun is let in. The stop then waits for the standard's silence and the pause that its device
 //! needs, and for nothing that is owed; over TCP it goes into the same connection, with a number of its
 //! own. It may run into a late answer: what then comes is not an answer to it, and it is sent again. An
