@@ -1,4 +1,5 @@
-//! What all jogs have in common that somebody holds: the lease, what follows it, and the way.
+//! What moving by hand has in common on all machines: where a step may end; and of a jog that somebody
+//! holds, the lease, what follows it, and the way.
 //!
 //! Nobody can prove that a key is still down, so the operator's client says so again and again, and
 //! each time it counts for as long as the lease. How much motion a machine may hold beyond that is
@@ -82,6 +83,25 @@ fn check(wish: &HoldWish) -> Result<(), Refusal> {
         return Err(Refusal::BadCommand(why));
     }
     Ok(())
+}
+
+/// Whether a step of an axis, in mm, ends within the limits. One that is outside (parked beside the
+/// bed) may come back. `rounding`: of what is told of a place; `whose`: what reaches so far.
+pub(crate) fn step_stays(
+    limits: &Envelope,
+    axis: usize,
+    (from, to): (f64, f64),
+    (rounding, whose): (f64, &str),
+) -> Result<(), Refusal> {
+    let (low, high) = (limits.min[axis], limits.max[axis]);
+    if (low.min(from) - rounding..=high.max(from) + rounding).contains(&to) {
+        return Ok(());
+    }
+    let letter = ["X", "Y", "Z"][axis];
+    Err(Refusal::Unready(format!(
+        "{letter} would go from {from:.2} to {to:.2}; {whose} reaches {low} to {high}: take a \
+         shorter step"
+    )))
 }
 
 /// The way of a jog: from where the machine rests to [`MARGIN`] before its limits.

@@ -119,7 +119,7 @@ fn a_step_that_would_end_outside_of_the_machine_is_refused_and_one_back_into_it_
     let step = |x, absolute| Command::Jog { by: [Some(x), None, None], feed: 6000.0, absolute };
     for (x, absolute) in [(-401.0, false), (100.1, false), (0.5, true), (-1e4, true)] {
         let refused = bench.obey(step(x, absolute)).unwrap_err().to_string();
-        assert!(refused.contains("reaches from -500 to 0"), "{x} {absolute}: {refused}");
+        assert!(refused.contains("reaches -500 to 0"), "{x} {absolute}: {refused}");
     }
     bench.obey(step(-399.0, false)).unwrap();
     bench.until(30.0, "the edge", |it| it.position()[0] == -499.0);

@@ -18,12 +18,12 @@ use super::jog_hold::{Frame, HeldJog};
 use super::modal::decimal;
 use super::protocol::State;
 use super::stream::What;
-use crate::hand::{Lapse, Sign};
+use crate::hand::{Lapse, Sign, step_stays};
 use crate::{Outbox, Refusal};
 
 const CANCEL: u8 = 0x85;
-/// mm: positions are reported with three decimals, which may be rounded outwards.
-const STEP: f64 = 0.002;
+/// What a position is rounded to when it is reported, mm.
+const ROUNDING: f64 = 0.002;
 /// After a cancel, a flushed jog is given this long to be answered all the same.
 const FLUSHED: Duration = Duration::from_millis(300);
 /// A jog that has not slowed down this long after a cancel has not heard it.
@@ -128,34 +128,21 @@ impl Grbl {
         Ok(())
     }
 
-    /// A step ends where the machine can be, as far as both are known. One that stands outside may
-    /// come back.
+    /// A step ends where the machine can be, as far as both are known.
     fn ends_within(&self, by: [Option<f64>; 3], absolute: bool) -> Result<(), Refusal> {
-        let (Some(from), Some(envelope)) = (self.known_place(), self.limits()) else {
+        let (Some(from), Some(limits)) = (self.known_place(), self.limits()) else {
             return Ok(());
         };
         let work = self.sight.live.work_position;
-        for (axis, value) in by.into_iter().enumerate() {
-            let Some(value) = value else { continue };
-            let by = match (absolute, work) {
-                (false, _) => value,
-                (true, Some(work)) => value - work[axis],
-                // Nobody knows where that is.
-                (true, None) => continue,
-            };
-            let to = from[axis] + by;
-            let (low, high) = (envelope.min[axis], envelope.max[axis]);
-            let outside = |at: f64| (low - at).max(at - high).max(0.0);
-            if outside(from[axis]).max(STEP) < outside(to) {
-                let name = ["X", "Y", "Z"][axis];
-                return Err(Refusal::Unready(format!(
-                    "{name} would go to {to:.3} mm of the machine, which reaches from {low} to \
-                     {high}; it is at {:.3}",
-                    from[axis]
-                )));
-            }
-        }
-        Ok(())
+        // Where a work coordinate lies is known only with where the machine is in them.
+        let way = |axis: usize, value: f64| match (absolute, work) {
+            (false, _) => Some(value),
+            (true, work) => Some(value - work?[axis]),
+        };
+        let given = (0..3).filter_map(|axis| Some((axis, way(axis, by[axis]?)?)));
+        given
+            .map(|(axis, by)| (axis, (from[axis], from[axis] + by)))
+            .try_for_each(|(axis, ends)| step_stays(&limits, axis, ends, (ROUNDING, "the machine")))
     }
 
     /// Where the machine is, in its own coordinates, if that is certain.

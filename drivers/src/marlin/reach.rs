@@ -17,12 +17,12 @@ use headstock_config::machine::{Envelope, Xyz};
 use super::Marlin;
 use crate::Refusal;
 use crate::gcode::print::words;
+use crate::hand::step_stays;
 
 /// The longest step of an axis that is not known, mm.
 const BLIND: f64 = 10.0;
 /// What a position is rounded to when it is told, mm.
 const ROUNDING: f64 = 0.01;
-const LETTERS: [&str; 3] = ["X", "Y", "Z"];
 
 /// See the file's head.
 #[derive(Clone, Copy, Debug, Default)]
@@ -130,23 +130,10 @@ impl Marlin {
         let Some(limits) = self.limits() else { return Ok(()) };
         let from = self.told_place()?;
         let given = (0..3).filter_map(|axis| Some((axis, by[axis]?)));
-        given
-            .map(|(axis, by)| (axis, if absolute { by } else { from[axis] + by }))
-            .try_for_each(|(axis, to)| stays(&limits, axis, from[axis], to))
+        given.map(|(axis, by)| (axis, if absolute { by } else { from[axis] + by })).try_for_each(
+            |(axis, to)| step_stays(&limits, axis, (from[axis], to), (ROUNDING, "the nozzle")),
+        )
     }
-}
-
-fn stays(limits: &Envelope, axis: usize, from: f64, to: f64) -> Result<(), Refusal> {
-    let (low, high) = (limits.min[axis], limits.max[axis]);
-    // One that is outside (parked beside the bed) may come back.
-    if (low.min(from) - ROUNDING..=high.max(from) + ROUNDING).contains(&to) {
-        return Ok(());
-    }
-    let letter = LETTERS[axis];
-    Err(Refusal::Unready(format!(
-        "{letter} would go from {from:.2} to {to:.2}; the nozzle reaches {low} to {high}: take a \
-         shorter step"
-    )))
 }
 
 fn blind_step(by: [Option<f64>; 3], absolute: bool, why: &str) -> Result<(), Refusal> {
