@@ -54,6 +54,16 @@ pub struct Machine {
     pub tags: Vec<Tag>,
 }
 
+/// Drivers of devices that are read and told by tags, and may share a port with others.
+const ON_BUSES: [&str; 4] = ["modbus-rtu", "modbus-tcp", "gpio", "i2c"];
+
+impl Machine {
+    /// Whether it is reached over a bus and does what it does by tags; otherwise it moves.
+    pub fn on_a_bus(&self) -> bool {
+        ON_BUSES.contains(&self.driver.as_str())
+    }
+}
+
 impl Default for Machine {
     /// What holds where nothing is declared; a machine without a name that is plugged in nowhere.
     fn default() -> Self {

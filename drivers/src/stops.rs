@@ -45,7 +45,7 @@ impl Class {
         match machine.driver.as_str() {
             "grbl" if machine.laser => Self::Laser,
             "marlin" => Self::Printer,
-            "modbus-rtu" | "modbus-tcp" | "gpio" | "i2c" => Self::on_a_bus(&machine.tags),
+            _ if machine.on_a_bus() => Self::on_a_bus(&machine.tags),
             _ => Self::Mill,
         }
     }

@@ -969,11 +969,6 @@ def without_frame(run):
     return run[first:]
 
 
-def holds(run, program):
-    """Whether a program was carried out whole, in order, once: before and behind it are lines of the house's own."""
-    return any(run[at:at + len(program)] == program for at in range(len(run) - len(program) + 1))
-
-
 def marlin_told(rig, file, baud, advanced, **facts):
     """Ends a print's rig and says what was carried out, beside what the wire and the window allow."""
     link, device = rig.close()
@@ -983,7 +978,7 @@ def marlin_told(rig, file, baud, advanced, **facts):
     byte_s, bytes_each = 10 / baud, statistics.mean(it[1] for it in run)
     wire, work = bytes_each * byte_s, 400e-6 + 8e-6 * (bytes_each - 1)
     limit = 1 / (max(wire, work) if advanced else wire + work + 3 * byte_s)
-    say(**facts, baud=baud, window="ADVANCED_OK" if advanced else "ping-pong", lines=len(run), same_as_file=holds([it[2] for it in run], print_lines(file)),
+    say(**facts, baud=baud, window="ADVANCED_OK" if advanced else "ping-pong", lines=len(run), same_as_file=[it[2] for it in without_frame(run)] == print_lines(file),
         lines_per_s=round(rate, 1), limit_lines_per_s=round(limit, 1), share=round(rate / limit, 4), bytes_per_line=round(bytes_each, 2), resends=device["resends"],
         rx_lost=device["rx_lost"], rx_max_fill=device["rx_max_fill"], answer_to_next_byte_us=link["protocol"]["answer_to_next_byte_us"],
         lateness_us=link["instrument"]["byte_lateness_us"])

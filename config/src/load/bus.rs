@@ -316,6 +316,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_drivers_with_keys_of_their_own_are_those_of_buses() {
+        for driver in ["modbus-rtu", "modbus-tcp", "gpio", "i2c", "grbl", "marlin", ""] {
+            let machine = crate::machine::Machine { driver: driver.into(), ..Default::default() };
+            assert_eq!(keys(driver).is_some(), machine.on_a_bus(), "{driver}");
+        }
+    }
+
+    #[test]
     fn every_profile_that_ships_is_right() {
         for it in PROFILES {
             let mut findings = Findings::default();

@@ -36,7 +36,7 @@ pub(super) fn ports(
         drafts.iter().filter_map(|it| Some((it, Claim::of(it.port.as_ref()?, resolve)?))).collect();
     for (index, (draft, claim)) in claims.iter().enumerate() {
         for (known, _) in claims[..index].iter().filter(|(_, known)| known.meets(claim)) {
-            if shares(&draft.machine) && draft.machine.driver == known.machine.driver {
+            if draft.machine.on_a_bus() && draft.machine.driver == known.machine.driver {
                 on_one_bus(draft, known, findings);
             } else {
                 report(draft, known, claim, findings);
@@ -45,11 +45,6 @@ pub(super) fn ports(
         }
     }
     pins(drafts, findings);
-}
-
-/// Whether several machines with this driver may be on one port.
-fn shares(machine: &Machine) -> bool {
-    super::bus::keys(&machine.driver).is_some()
 }
 
 /// Two devices on one bus: each has a number of its own there, and all speak at one speed.

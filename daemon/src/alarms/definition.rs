@@ -156,7 +156,7 @@ fn of_machine(machine: &Machine) -> Vec<(String, Definition)> {
     };
     let mut all = vec![(offline, lost), (format!("{id}.controller"), locked)];
     // What is on of a device on a bus is told by its tags.
-    if machine.tags.is_empty() {
+    if !machine.on_a_bus() {
         let texts = texts(
             "whoever worked with it before this service was started, or before it was out of reach",
             "it is hot or turns, no job is under way, and perhaps nobody is there",

@@ -240,9 +240,11 @@ impl Desk {
 /// What stands in the answer where a stop could not be sent.
 fn unreached(machine: &Machine, refused: &Refused) -> String {
     let offline = matches!(refused, Refused::Machine(machine::Error::Refused(Refusal::NotOnline)));
-    // Devices on buses have tags.
-    let later = offline && !machine.tags.is_empty();
-    let later = if later { "; it is stopped first thing when it answers again" } else { "" };
+    let later = if offline && machine.on_a_bus() {
+        "; it is stopped first thing when it answers again"
+    } else {
+        ""
+    };
     format!("nothing reached it: {refused}{later}")
 }
 

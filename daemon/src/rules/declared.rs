@@ -122,9 +122,8 @@ fn tags_of(machine: &Machine) -> impl Iterator<Item = (String, &Tag)> {
 /// Whether a stop changes anything about the machine: it moves by itself, or has an output that is
 /// more than a lamp.
 fn moves(machine: &Machine) -> bool {
-    let on_a_bus = ["modbus-rtu", "modbus-tcp", "gpio", "i2c"].contains(&machine.driver.as_str());
     let acts = |tag: &Tag| tag.stop.is_some() && !tag.role().is_some_and(Role::signals);
-    !on_a_bus || machine.tags.iter().any(acts)
+    !machine.on_a_bus() || machine.tags.iter().any(acts)
 }
 
 #[cfg(test)]

@@ -279,7 +279,7 @@ fn rests(machine: &machine::Handle) -> bool {
     let live = machine.live();
     let at_rest =
         matches!(live.mode, Mode::Idle | Mode::Held | Mode::Alarm | Mode::Sleeping | Mode::Offline);
-    at_rest && !live.busy && machine.declared.tags.is_empty()
+    at_rest && !live.busy && !machine.declared.on_a_bus()
 }
 
 /// What an interlock does, for people.

@@ -188,14 +188,9 @@ impl<'k> Known<'k> {
     }
 }
 
-/// Whether the machine is reached over a bus, and does what it does by tags.
-pub(super) fn on_a_bus(machine: &Machine) -> bool {
-    crate::load::bus::keys(&machine.driver).is_some()
-}
-
 /// What a machine reports about itself.
 fn live(machine: &Machine) -> impl Iterator<Item = (Cow<'static, str>, Says)> {
-    let moves = if on_a_bus(machine) { &[][..] } else { &MOVES[..] };
+    let moves = if machine.on_a_bus() { &[][..] } else { &MOVES[..] };
     let (letters, heaters) = match machine.driver.as_str() {
         "grbl" => (&MILLS[..], &[][..]),
         "marlin" => (&PRINTS[..], &HEATERS[..]),

@@ -2,7 +2,7 @@
 
 use super::alarm::{NAME, delay, group, priority, texts};
 use super::condition::{condition, conditions, fitting};
-use super::known::{Known, Says, on_a_bus, signals};
+use super::known::{Known, Says, signals};
 use crate::alarm::Texts;
 use crate::command::Stop;
 use crate::load::findings::Findings;
@@ -57,7 +57,7 @@ pub(super) fn permissive(
 
 /// A permissive for something that the machine never does protects nobody.
 fn possible(table: &Section<'_>, machine: &Machine, what: What, findings: &mut Findings) {
-    let accepted = match (what, on_a_bus(machine)) {
+    let accepted = match (what, machine.on_a_bus()) {
         (What::Write, _) if machine.tags.iter().any(|it| it.write) => return,
         (What::Write, _) => "the id of a machine with a tag that can be written",
         (_, false) => return,
@@ -159,7 +159,7 @@ fn writes_something(table: &Section<'_>, machine: &Machine, how: Stop, findings:
         Stop::Hold => it.hold.is_some(),
         Stop::Stop | Stop::Abort => it.stop.is_some(),
     };
-    if !on_a_bus(machine) || machine.tags.iter().any(value) {
+    if !machine.on_a_bus() || machine.tags.iter().any(value) {
         return;
     }
     let accepted = match how {
