@@ -2,6 +2,18 @@
 
 use super::*;
 
+/// The spindle turns, and the collector follows.
+const GOES_ON: &[Step<'_>] =
+    &[(0.0, &[("mill.spindle", "8000")], &[]), (1.0, &[], &["dust: relays.dust = on"])];
+/// Nothing is wished for before the spindle has stopped and turns anew.
+const ANEW: &[Step<'_>] = &[
+    (60.0, &[], &[]),
+    (1.0, &[("mill.spindle", "0")], &[]),
+    (60.0, &[], &[]),
+    (0.0, &[("mill.spindle", "8000")], &[]),
+    (1.0, &[], &["dust: relays.dust = on"]),
+];
+
 #[test]
 fn a_follow_rule_waits_before_it_goes_on_and_off() {
     let mut shop = Shop::quiet();
@@ -34,22 +46,10 @@ fn a_follow_rule_waits_before_it_goes_on_and_off() {
 #[test]
 fn a_person_may_set_the_tag_of_an_optional_rule_until_its_condition_comes_anew() {
     let mut shop = Shop::quiet();
-    play(
-        &mut shop,
-        &[(0.0, &[("mill.spindle", "8000")], &[]), (1.0, &[], &["dust: relays.dust = on"])],
-    );
+    play(&mut shop, GOES_ON);
     assert_eq!(shop.engine.set_aside("relays.dust"), [(0, true)]);
     assert_eq!(shop.engine.set_aside("relays.horn"), [(1, false)], "it was at rest");
-    play(
-        &mut shop,
-        &[
-            (60.0, &[], &[]),
-            (1.0, &[("mill.spindle", "0")], &[]),
-            (60.0, &[], &[]),
-            (0.0, &[("mill.spindle", "8000")], &[]),
-            (1.0, &[], &["dust: relays.dust = on"]),
-        ],
-    );
+    play(&mut shop, ANEW);
 }
 
 #[test]
@@ -57,35 +57,14 @@ fn what_was_about_to_go_on_does_not_while_its_board_is_held() {
     let mut shop = Shop::quiet();
     play(&mut shop, &[(0.0, &[("mill.spindle", "8000")], &[])]);
     assert_eq!(shop.engine.hold_back("relays.dust"), [0]);
-    play(
-        &mut shop,
-        &[
-            (60.0, &[], &[]),
-            (1.0, &[("mill.spindle", "0")], &[]),
-            (60.0, &[], &[]),
-            (0.0, &[("mill.spindle", "8000")], &[]),
-            (1.0, &[], &["dust: relays.dust = on"]),
-        ],
-    );
+    play(&mut shop, ANEW);
     assert!(shop.engine.hold_back("relays.dust").is_empty(), "what is on goes off in its time");
 }
 
 #[test]
 fn a_tag_that_could_not_be_put_on_is_left_alone_until_the_condition_comes_anew() {
     let mut shop = Shop::quiet();
-    play(
-        &mut shop,
-        &[(0.0, &[("mill.spindle", "8000")], &[]), (1.0, &[], &["dust: relays.dust = on"])],
-    );
+    play(&mut shop, GOES_ON);
     shop.engine.give_up(0);
-    play(
-        &mut shop,
-        &[
-            (60.0, &[], &[]),
-            (1.0, &[("mill.spindle", "0")], &[]),
-            (60.0, &[], &[]),
-            (0.0, &[("mill.spindle", "8000")], &[]),
-            (1.0, &[], &["dust: relays.dust = on"]),
-        ],
-    );
+    play(&mut shop, ANEW);
 }
