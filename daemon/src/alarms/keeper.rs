@@ -24,7 +24,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::cell::Seen;
 use super::definition::{CLOCK, DISK, Definition, HISTORY, STOP_CHAIN, Source};
 use super::engine::{Engine, Look, limit};
-use super::left_on::{LeftOn, what_is_on};
+use super::left_on::LeftOn;
 use crate::clock::now_ms;
 use crate::desk::Desk;
 use crate::ledger::Health;
@@ -196,9 +196,9 @@ impl Keeper {
                 alarm.map_or(Seen { there: Some(false), ..Seen::default() }, locked)
             }
             Source::LeftOn(machine) => {
-                let told = self.desk.live(machine).and_then(|live| what_is_on(&live));
-                let there = self.left_on.is(machine);
-                Seen { there: Some(there), text: told.unwrap_or_default(), value: None }
+                let on = self.left_on.of(machine);
+                let text = on.unwrap_or_default().to_owned();
+                Seen { there: Some(on.is_some()), text, value: None }
             }
             Source::House if id == HISTORY => {
                 let gap = self.desk.points().gap();

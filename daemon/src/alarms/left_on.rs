@@ -16,10 +16,11 @@ use headstock_config::machine::{Live, Mode};
 /// A controller tells of its spindle within so long after it has answered.
 const NEW: Duration = Duration::from_secs(10);
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug)]
 enum Met {
     New(Instant),
-    LeftOn,
+    /// What of it is on.
+    LeftOn(String),
     Known,
 }
 
@@ -34,26 +35,30 @@ impl LeftOn {
             self.0.remove(machine);
             return;
         }
-        let on = what_is_on(live).is_some();
         let met = self.0.entry(machine.to_owned()).or_insert(Met::New(now));
-        *met = match *met {
+        *met = match (&*met, what_is_on(live)) {
             _ if works => Met::Known,
-            Met::New(_) | Met::LeftOn if on => Met::LeftOn,
+            (Met::New(_) | Met::LeftOn(_), Some(on)) => Met::LeftOn(on),
             // It has told of its heaters, and none of them was on.
-            Met::New(_) if !live.temperatures.is_empty() => Met::Known,
-            Met::New(since) if now.saturating_duration_since(since) < NEW => Met::New(since),
-            Met::New(_) | Met::LeftOn | Met::Known => Met::Known,
+            (Met::New(_), None) if !live.temperatures.is_empty() => Met::Known,
+            (Met::New(since), None) if now.saturating_duration_since(*since) < NEW => {
+                Met::New(*since)
+            }
+            _ => Met::Known,
         };
     }
 
-    /// Whether it was met with something on that still is.
-    pub(super) fn is(&self, machine: &str) -> bool {
-        self.0.get(machine) == Some(&Met::LeftOn)
+    /// What it was met with that still is on, for people.
+    pub(super) fn of(&self, machine: &str) -> Option<&str> {
+        match self.0.get(machine)? {
+            Met::LeftOn(on) => Some(on),
+            Met::New(_) | Met::Known => None,
+        }
     }
 }
 
 /// What of a machine is on, for people; `None`: nothing.
-pub(super) fn what_is_on(live: &Live) -> Option<String> {
+fn what_is_on(live: &Live) -> Option<String> {
     let heaters = live.temperatures.iter().filter_map(|it| {
         let target = it.target.filter(|target| 0.0 < *target)?;
         Some(format!("{} is kept at {target:.0} °C", it.name))
@@ -86,7 +91,7 @@ mod tests {
         let (mut left, now) = (LeftOn::default(), Instant::now());
         let mut look = |s: u64, mode, target, works| {
             left.look(now + Duration::from_secs(s), "ender", &printer(mode, target), works);
-            left.is("ender")
+            left.of("ender").is_some()
         };
         assert!(!look(0, Mode::Connecting, 60.0, false));
         assert!(look(3, Mode::Idle, 60.0, false));
@@ -108,7 +113,7 @@ mod tests {
         let mut look = |s: u64, accessory: &str| {
             let live = Live { mode: Mode::Idle, accessory: accessory.into(), ..Live::default() };
             left.look(now + Duration::from_secs(s), "mill", &live, false);
-            left.is("mill")
+            left.of("mill").is_some()
         };
         assert!(!look(0, "") && look(2, "S") && !look(60, "") && !look(61, "S"));
     }

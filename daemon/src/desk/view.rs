@@ -116,11 +116,6 @@ impl Desk {
         self.inner.machines.iter().map(live).collect()
     }
 
-    /// How one machine is.
-    pub fn live(&self, machine: &str) -> Option<Live> {
-        Some(self.inner.machines.get(machine)?.live())
-    }
-
     /// What rules go by of a machine, every time that it changed; for the one who asks first.
     pub fn changes_of(
         &self,
